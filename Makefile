@@ -1,0 +1,44 @@
+# A fresh machine needs Python >= 3.11, make and a package registry; nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+TESTS ?= tests
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check fix lock clean
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+run: $(STAMP)  ## set everything up and do the main job
+	@$(BIN)/scones run $(ARGS)
+
+test: $(STAMP)  ## set everything up and run the tests
+	@$(BIN)/python -m pytest $(TESTS)
+
+check: $(STAMP)  ## what CI runs: format, lint, types, all tests, docs checks
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest $(TESTS)
+
+fix: $(STAMP)  ## format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(STAMP)  ## write constraints.txt from what is installed
+	@{ head -2 constraints.txt; $(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.new
+	@mv constraints.new constraints.txt
+
+clean:  ## remove the environment and caches
+	rm -rf $(VENV) .venvs .pytest_cache .mypy_cache .ruff_cache
+
+# Reinstalled only when the requirements change.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "scones needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || echo missing); install one and say: make PYTHON=python3.12 ..."; exit 1; }
+	@echo "Setting up $(VENV) (first time: a few minutes; later: nothing)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar on -c constraints.txt -e '.[local,train,dev]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""One port that is AWS, on a laptop, without Docker."""

@@ -1,0 +1,1 @@
+"""SageMaker on one machine, without Docker."""

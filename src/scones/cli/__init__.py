@@ -1,0 +1,92 @@
+"""The `scones` command: one module for each noun, loaded only when it is called."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+from rich.console import Console
+
+from scones import __version__
+from scones.errors import SconesError
+from scones.settings import Settings, load_settings
+
+# Results go to stdout; everything told on the way goes here.
+narration = Console(stderr=True, highlight=False)
+
+# Command -> where it lives and one line of help, so that `scones --help` imports none of them.
+COMMANDS = {
+    "doctor": ("scones.cli.doctor:doctor", "Say what is installed, what is missing and what to do."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="scones")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="Log level.")
+@click.pass_context
+def cli(ctx: click.Context, log_level: str | None) -> None:
+    """Scones Unlimited's vehicle-routing ML workflow: from a driver's photo to a loading bay and an order."""
+    ctx.obj = {"log_level": log_level}
+
+
+def read_settings(**flags: Any) -> Settings:
+    """Settings for the running command: its flags, the group's flags, environment, file, defaults.
+
+    Configures logging as well, the only place that does. Raises UsageError.
+    """
+    settings = load_settings({**click.get_current_context().obj, **flags})
+    logging.basicConfig(
+        level=settings.log_level.upper(),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    return settings
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON object on stdout."""
+    click.echo(json.dumps(value, indent=2, default=str))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; exits 0 done, 1 failed, 2 usage, 130 interrupted."""
+    try:
+        result = cli.main(args=arguments, prog_name="scones", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except SconesError as error:
+        narration.print("[bold red]Error:[/]", end=" ")
+        narration.print(error.message, markup=False)
+        if error.hint:
+            narration.print(error.hint, markup=False)
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        narration.print("Interrupted.")
+        sys.exit(130)
+    # click returns the code of ctx.exit(), or whatever the command returned.
+    sys.exit(result if isinstance(result, int) else 0)

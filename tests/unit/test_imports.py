@@ -1,0 +1,35 @@
+"""Each part is imported in a fresh interpreter, and may load no more than its allowlist says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {
+    "torch", "onnx", "onnxruntime", "boto3", "botocore", "ministack", "moto", "numpy", "PIL", "click", "rich",
+    "uvicorn", "httpx", "awslambdaric", "scones", "sagemaker_local", "local_cloud",
+}  # fmt: skip
+
+# Module -> what of the above it may load (its own package is free).
+ALLOWED = {
+    "scones": set(),
+    "scones.errors": set(),
+    "scones.settings": set(),
+    "scones.cli": {"click", "rich"},
+    "scones.cli.doctor": {"click", "rich"},
+    "sagemaker_local": set(),
+    "local_cloud": set(),
+}
+
+
+@pytest.mark.parametrize("module", ALLOWED)
+def test_a_part_loads_only_what_it_may(module: str) -> None:
+    script = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    loaded = set(
+        subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        ).stdout.split()
+    )
+    assert loaded & HEAVY <= ALLOWED[module] | {module.partition(".")[0]}
