@@ -256,7 +256,7 @@ def draw_confusion(checkins: Sequence[CheckIn], classes: Sequence[str]) -> Figur
         "z": matrix.tolist(),
         "text": matrix.tolist(),
         "texttemplate": "%{text}",
-        "colorscale": [[0, "rgba(0,114,178,0.06)"], [1, "rgba(0,114,178,0.9)"]],
+        "colorscale": [[0, "#DCE9F3"], [1, CLASS_COLOURS[0]]],
         "showscale": False,
         "hovertemplate": "%{y} taken for %{x}: %{z}<extra></extra>",
     }
