@@ -1,0 +1,159 @@
+"""A folder of the user's own photos as a source: one sub-folder a class, any image sizes and formats."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from scones.data.collection import Collection, Progress, find_classes
+from scones.errors import DataError
+
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+KEPT = {"JPEG": (".jpg", ".jpeg"), "PNG": (".png",)}  # SageMaker reads these; others become PNG
+MOST_PIXELS = 64_000_000
+MOST_BYTES = 256 * 1024 * 1024
+THUMBNAIL = 32
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One readable file; `size` is (width, height) as staged, `kept` whether its bytes stay as they are."""
+
+    path: Path
+    size: tuple[int, int]
+    kept: bool
+    thumbnail: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """One file that is no image we can stage, and why."""
+
+    path: Path
+    reason: str
+
+
+def read_folder(
+    folder: Path, classes: Sequence[str], skip_unreadable: bool, progress: Progress
+) -> Collection:
+    """Check every image of the classes' sub-folders by decoding it.
+
+    Raises DataError if there is no such folder or a file cannot be read (unless `skip_unreadable`), UsageError
+    for classes that have no sub-folder.
+    """
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder}.")
+    try:
+        find_classes(classes, sorted(entry.name for entry in folder.iterdir() if entry.is_dir()))
+        paths = [(label, path) for label, name in enumerate(classes) for path in _list_files(folder / name)]
+    except OSError as error:
+        raise DataError(f"{error.filename} cannot be read: {error.strerror}.") from error
+    results = _check_all([path for _, path in paths], progress)
+    bad = [result for result in results if isinstance(result, Unreadable)]
+    if bad and not skip_unreadable:
+        listed = "; ".join(f"{one.path.relative_to(folder)} {one.reason}" for one in bad[:5])
+        raise DataError(
+            f"{len(bad)} of {len(results)} files cannot be staged: {listed}{'; …' if len(bad) > 5 else ''}.",
+            "Remove them, or leave them out with --skip-unreadable.",
+        )
+    good = [
+        (label, photo) for (label, _), photo in zip(paths, results, strict=True) if isinstance(photo, Photo)
+    ]
+    photos = [photo for _, photo in good]
+    skipped = [{"file": str(one.path.relative_to(folder)), "reason": one.reason} for one in bad]
+    return Collection(
+        source={"kind": "folder", "name": folder.resolve().name, "unreadable": skipped},
+        classes=tuple(classes),
+        names=_name_files(good, classes),
+        labels=np.array([label for label, _ in good], dtype=np.int64),
+        splits=[""] * len(good),
+        sizes=[photo.size for photo in photos],
+        thumbnails=np.stack([photo.thumbnail for photo in photos]) if photos else None,
+        read=lambda index: _read_photo(photos[index]),
+    )
+
+
+def _list_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and not path.is_dir())
+
+
+def _check_all(paths: list[Path], progress: Progress) -> list[Photo | Unreadable]:
+    results: list[Photo | Unreadable] = []
+    with warnings.catch_warnings(), ThreadPoolExecutor(max_workers=2) as pool:
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        for result in pool.map(check_photo, paths):
+            results.append(result)
+            progress("Checking images", len(results), len(paths))
+    return results
+
+
+def check_photo(path: Path) -> Photo | Unreadable:
+    """Decode one file to the end."""
+    try:
+        size = path.stat().st_size
+        if not path.is_file() or not 0 < size <= MOST_BYTES:
+            return Unreadable(path, "is empty" if not size else "is no file, or too large")
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > MOST_PIXELS:
+                return Unreadable(path, _say_too_large(image.width * image.height))
+            return _decode(path, image)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return Unreadable(path, f"has more than {MOST_PIXELS // 10**6} megapixels")
+    except UnidentifiedImageError:
+        return Unreadable(path, "is no JPEG, PNG, WebP, GIF, BMP or TIFF image")
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+        IndexError,
+        TypeError,
+    ) as error:  # what damaged files raise
+        return Unreadable(path, f"is damaged ({error})")
+
+
+def _say_too_large(pixels: int) -> str:
+    return f"has {pixels / 1e6:.0f} megapixels, more than {MOST_PIXELS // 10**6}"
+
+
+def _decode(path: Path, image: Image.Image) -> Photo:
+    kept = path.suffix.lower() in KEPT.get(image.format or "", ())
+    size = image.size if kept else ImageOps.exif_transpose(image).size
+    image.draft(
+        "RGB", (4 * THUMBNAIL, 4 * THUMBNAIL)
+    )  # JPEG only: decodes all of it, at a fraction of the size
+    small = image.convert("RGB").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    small.info["exif"] = image.info.get("exif", b"")
+    return Photo(path, size, kept, np.asarray(small))
+
+
+def _read_photo(photo: Photo) -> bytes:
+    if photo.kept:
+        return photo.path.read_bytes()
+    buffer = io.BytesIO()
+    with Image.open(photo.path, formats=FORMATS) as image:
+        upright: Any = ImageOps.exif_transpose(image)
+        upright.convert("RGBA" if upright.has_transparency_data else "RGB").save(
+            buffer, "PNG", compress_level=1
+        )
+    return buffer.getvalue()
+
+
+def _name_files(good: list[tuple[int, Photo]], classes: Sequence[str]) -> list[str]:
+    """File names within the dataset: the original one, with the class before it where two classes share it."""
+    names = [photo.path.name if photo.kept else f"{photo.path.name}.png" for _, photo in good]
+    folded = [name.casefold() for name in names]
+    shared = {name for name in folded if folded.count(name) > 1}
+    return [
+        f"{classes[label]}_{name}" if name.casefold() in shared else name
+        for (label, _), name in zip(good, names, strict=True)
+    ]
