@@ -1,7 +1,7 @@
 """CIFAR-100's archive, read as a stream: nothing is extracted to disk and nothing in it is run.
 
-Layout (https://www.cs.toronto.edu/~kriz/cifar.html): a tar.gz with `cifar-100-python/{meta,train,test}`, each a
-pickled dict written by Python 2. A row of `data` is 3,072 bytes: 1,024 red, 1,024 green, 1,024 blue values.
+Layout (https://www.cs.toronto.edu/~kriz/cifar.html): a tar.gz with `cifar-100-python/{meta,train,test}`, each
+a pickled dict written by Python 2. A row of `data` is 3,072 bytes: 1,024 red, 1,024 green, 1,024 blue values.
 """
 
 from __future__ import annotations

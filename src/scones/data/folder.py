@@ -47,8 +47,8 @@ def read_folder(
 ) -> Collection:
     """Check every image of the classes' sub-folders by decoding it.
 
-    Raises DataError if there is no such folder or a file cannot be read (unless `skip_unreadable`), UsageError
-    for classes that have no sub-folder.
+    Raises DataError if there is no such folder or a file cannot be read (unless `skip_unreadable`),
+    UsageError for classes that have no sub-folder.
     """
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.")

@@ -1,8 +1,8 @@
 """Writes PNG files of thumbnails.
 
-Stored, not deflated: at 32x32 a PNG is 3.1 kB either way (one disk block), writing is an order of magnitude faster
-than through an image library, and the same pixels give the same bytes whatever zlib is installed, so digests of
-staged data hold across machines.
+Stored, not deflated: at 32x32 a PNG is 3.1 kB either way (one disk block), writing is an order of magnitude
+faster than through an image library, and the same pixels give the same bytes whatever zlib is installed, so
+digests of staged data hold across machines.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ NOTE = "Drawn by code: not photographs, and no measure of how well a model does 
 def draw_sample(classes: Sequence[str], seed: int, size: int, note: str, progress: Progress) -> Collection:
     """500 training and 100 test pictures of each class, `size` pixels a side, all drawn from different seeds.
 
-    A bicycle and a motorcycle of one seed share a scene, so that nothing but the vehicle tells the classes apart.
-    Raises UsageError for other classes than bicycle and motorcycle.
+    A bicycle and a motorcycle of one seed share a scene, so that nothing but the vehicle tells the classes
+    apart. Raises UsageError for other classes than bicycle and motorcycle.
     """
     find_classes(classes, CLASSES)
     numbers = [(label, number) for number in range(TRAIN + TEST) for label in range(len(classes))]

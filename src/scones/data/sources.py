@@ -37,9 +37,8 @@ def collect(
         found = official.cached(cache_dir).is_file() or is_reachable(official.url, DECISION_SECONDS)
         source = "cifar100" if found else "sample"
         note = (
-            ""
-            if found
-            else f"CIFAR-100 is not in the cache and its host did not answer within {DECISION_SECONDS:.0f} seconds."
+            "" if found else f"CIFAR-100 is not in the cache and its host did not answer within
+            {DECISION_SECONDS:.0f} seconds."
         )
     if source == "sample":
         return draw_sample(classes, seed, SIDE, note, progress)

@@ -12,10 +12,10 @@ def choose_part(
 ) -> list[bool]:
     """Which images to set aside: `fraction` of each class, whole groups only.
 
-    Groups are tried in the order of a hash of seed and name, so that the choice depends on nothing else: not on
-    the order of the images, the platform or a library's generator; adding images moves few others. A group is
-    taken if it fits into every class's share. Each class of two groups or more gets at least one image and keeps
-    at least one.
+    Groups are tried in the order of a hash of seed and name, so that the choice depends on nothing else: not
+    on the order of the images, the platform or a library's generator; adding images moves few others. A group
+    is taken if it fits into every class's share. Each class of two groups or more gets at least one image and
+    keeps at least one.
     """
     members: dict[int, list[int]] = defaultdict(list)
     for index, group in enumerate(groups):

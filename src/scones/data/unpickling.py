@@ -1,10 +1,10 @@
 """Reads the pickles of CIFAR's archives without running anything they contain.
 
-A pickle is a program. This reader knows the five names that a NumPy array needs, and puts stand-ins of its own in
-their place, so that not even NumPy's own functions are called with what a stranger wrote; any other name is
-refused. It builds on the standard library's Python unpickler rather than the C one for two measured reasons: the C
-one allocates 4 GB for a pickle of ten bytes (its memo is an array, here it is a dict), and it copies the pixels
-twice (0.40 s against 0.15 s for CIFAR-100's 50,000 training rows).
+A pickle is a program. This reader knows the five names that a NumPy array needs, and puts stand-ins of its
+own in their place, so that not even NumPy's own functions are called with what a stranger wrote; any other
+name is refused. It builds on the standard library's Python unpickler rather than the C one for two measured
+reasons: the C one allocates 4 GB for a pickle of ten bytes (its memo is an array, here it is a dict), and it
+copies the pixels twice (0.40 s against 0.15 s for CIFAR-100's 50,000 training rows).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _CHUNK = 1 << 20
 def load_arrays(stream: BinaryIO, size: int, name: str) -> dict[str, Any]:
     """Load one pickled dict of lists, texts and uint8 arrays, keys as str, texts as bytes.
 
-    `size` is how many bytes `stream` holds, `name` what to call it in messages. Raises DataError for anything that
-    is not such a dict; whatever names the pickle asks for, none is imported.
+    `size` is how many bytes `stream` holds, `name` what to call it in messages. Raises DataError for anything
+    that is not such a dict; whatever names the pickle asks for, none is imported.
     """
     try:
         loaded = _ArrayUnpickler(_Exactly(stream, size), encoding="bytes").load()
