@@ -7,6 +7,7 @@ a pickled dict written by Python 2. A row of `data` is 3,072 bytes: 1,024 red, 1
 from __future__ import annotations
 
 import gzip
+import io
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -56,9 +57,9 @@ def read_archive(path: Path) -> Archive:
     loaded: dict[str, dict[str, Any]] = {}
     with _open_tar(path) as tar:
         for member in _check_members(tar, path):
-            stream = cast(BinaryIO, tar.extractfile(member))
+            pieces = _Pieces(cast(BinaryIO, tar.extractfile(member)))
             loaded[PurePosixPath(member.name).name] = load_arrays(
-                stream, member.size, f"{path.name}:{member.name}"
+                io.BufferedReader(pieces, 1 << 16), f"{path.name}:{member.name}"
             )
     missing = [name for name in MEMBERS if name not in loaded]
     if missing:
@@ -81,6 +82,21 @@ class _Bounded:
         if self._left < 0:
             raise DataError(f"unpacks to more than {MOST_BYTES >> 20} MiB, more than CIFAR-100 can.")
         return data
+
+
+class _Pieces(io.RawIOBase):
+    """Hands on a stream a megabyte at a time, so that one large read costs no second copy of what is read."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._stream.read(min(len(buffer), 1 << 20))
+        buffer[: len(data)] = data
+        return len(data)
 
 
 @contextmanager

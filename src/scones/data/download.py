@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from dataclasses import dataclass
-from typing import Any
 import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from scones.data.collection import Progress
 from scones.errors import DataError

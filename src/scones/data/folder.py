@@ -149,7 +149,7 @@ def _read_photo(photo: Photo) -> bytes:
 
 
 def _name_files(good: list[tuple[int, Photo]], classes: Sequence[str]) -> list[str]:
-    """File names within the dataset: the original one, with the class before it where two classes share it."""
+    """Names within the dataset: the original one, with the class before it where two classes share it."""
     names = [photo.path.name if photo.kept else f"{photo.path.name}.png" for _, photo in good]
     folded = [name.casefold() for name in names]
     shared = {name for name in folded if folded.count(name) > 1}

@@ -23,7 +23,7 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     lines = np.zeros((height, 1 + 3 * width), dtype=np.uint8)  # each line starts with filter type 0, none
     lines[:, 1:] = pixels.reshape(height, 3 * width)
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return _SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(lines, 0)) + _END
+    return _SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(lines.data, 0)) + _END
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

@@ -14,6 +14,7 @@ from scones.data.sample import draw_sample
 
 SIDE = 32
 DECISION_SECONDS = 5.0
+UNREACHABLE = "CIFAR-100 is not in the cache, and its host did not answer within 5 seconds."
 
 
 def collect(
@@ -36,10 +37,7 @@ def collect(
     if source == "auto":
         found = official.cached(cache_dir).is_file() or is_reachable(official.url, DECISION_SECONDS)
         source = "cifar100" if found else "sample"
-        note = (
-            "" if found else f"CIFAR-100 is not in the cache and its host did not answer within
-            {DECISION_SECONDS:.0f} seconds."
-        )
+        note = "" if found else UNREACHABLE
     if source == "sample":
         return draw_sample(classes, seed, SIDE, note, progress)
     if source.startswith("folder:"):

@@ -22,10 +22,10 @@ def choose_part(
         members[group].append(index)
     shares = {label: max(1, round(fraction * count)) for label, count in Counter(labels).items()}
     chosen = [False] * len(names)
-    for group in sorted(members.values(), key=lambda indexes: _rank(names, indexes, seed)):
-        need = Counter(labels[index] for index in group)
+    for indexes in sorted(members.values(), key=lambda indexes: _rank(names, indexes, seed)):
+        need = Counter(labels[index] for index in indexes)
         if all(shares[label] >= count for label, count in need.items()):
-            for index in group:
+            for index in indexes:
                 chosen[index] = True
                 shares[labels[index]] -= 1
     return chosen

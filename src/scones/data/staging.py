@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 from scones import __version__
@@ -23,6 +24,7 @@ from scones.errors import DataError, SconesError
 
 VALIDATION = 0.1  # of what is for training
 TEST = 0.2  # of a source that has no test split
+BATCH = 64  # images that a thread writes at a time
 _OURS = {COMMIT, TABLE, *SPLITS, *(f"{split}.lst" for split in SPLITS)}
 
 
@@ -67,74 +69,111 @@ def stage(
 
 
 def _write(collection: Collection, folder: Path, seed: int, progress: Progress) -> Dataset:
-    """Write a whole dataset into an empty folder, dataset.json last."""
-    groups = _group(collection, progress)
-    splits = _split(collection, groups, seed)
+    """Write a whole dataset into an empty folder, dataset.json last.
+
+    Near-duplicates are searched while the images are written, so everything not known to be test is written
+    as training and moved where it belongs once the groups are known.
+    """
     for split in SPLITS:
         (folder / split).mkdir()
-    order = sorted(range(len(splits)), key=lambda i: (SPLITS.index(splits[i]), collection.names[i]))
-    number = {group: count for count, group in enumerate(dict.fromkeys(groups[i] for i in order))}
-
-    def write(index: int) -> Image:
-        content = collection.read(index)
-        name, label = collection.names[index], int(collection.labels[index])
-        (folder / splits[index] / name).write_bytes(content)
-        return Image(
-            splits[index],
-            label,
-            collection.classes[label],
-            name,
-            hashlib.sha256(content).hexdigest(),
-            *collection.sizes[index],
-            number[groups[index]],
-        )
-
-    images = []
+    first = ["test" if split == "test" else "train" for split in collection.splits]
     with ThreadPoolExecutor(max_workers=2) as pool:
-        for image in pool.map(write, order):
-            images.append(image)
-            progress("Writing images", len(images), len(order))
+        groups = pool.submit(_group, collection, progress)
+        digests = _write_files(collection, folder, first, pool, progress)
+    splits = _split(collection, groups.result(), seed)
+    for name, before, after in zip(collection.names, first, splits, strict=True):
+        if before != after:
+            os.rename(folder / before / name, folder / after / name)
+    images = _list_images(collection, splits, groups.result(), digests)
     digest = write_manifests(folder, images)
-    dataset = Dataset(
-        str(folder), collection.source, digest, collection.classes, seed, __version__, tuple(images)
-    )
+    dataset = Dataset(str(folder), collection.source, digest, collection.classes, seed, __version__, images)
     write_commit(folder, dataset)
     return dataset
+
+
+def _write_files(
+    collection: Collection, folder: Path, splits: list[str], pool: ThreadPoolExecutor, progress: Progress
+) -> list[str]:
+    """Write every image; returns their SHA-256."""
+    count = len(collection.names)
+
+    def write(start: int) -> list[str]:
+        digests = []
+        for index in range(start, min(start + BATCH, count)):
+            content = collection.read(index)
+            with open(f"{folder}/{splits[index]}/{collection.names[index]}", "wb") as file:
+                file.write(content)
+            digests.append(hashlib.sha256(content).hexdigest())
+        return digests
+
+    digests: list[str] = []
+    for batch in pool.map(write, range(0, count, BATCH)):
+        digests += batch
+        progress("Writing images", len(digests), count)
+    return digests
+
+
+def _list_images(
+    collection: Collection, splits: list[str], groups: list[int], digests: list[str]
+) -> tuple[Image, ...]:
+    """The rows of images.csv, by split and file name; groups are numbered as they come."""
+    order = sorted(range(len(splits)), key=lambda i: (SPLITS.index(splits[i]), collection.names[i]))
+    number = {group: count for count, group in enumerate(dict.fromkeys(groups[i] for i in order))}
+    labels = collection.labels.tolist()
+    return tuple(
+        Image(
+            splits[i],
+            labels[i],
+            collection.classes[labels[i]],
+            collection.names[i],
+            digests[i],
+            *collection.sizes[i],
+            number[groups[i]],
+        )
+        for i in order
+    )
 
 
 def _group(collection: Collection, progress: Progress) -> list[int]:
     count = len(collection.names)
     if collection.thumbnails is None:
         return list(range(count))
-    progress("Looking for near-duplicates", 0, 0)
-    return group_pairs(count, find_twins(collection.thumbnails))
+    return group_pairs(count, find_twins(collection.thumbnails, progress))
 
 
 def _split(collection: Collection, groups: list[int], seed: int) -> list[str]:
     """train, validation or test for each image; raises DataError if a class is missing in one of them."""
     splits = list(collection.splits)
-    for name, fraction in (("test", TEST), ("validation", VALIDATION)):
-        if name == "test" and "" not in splits:
-            continue
-        left = [index for index, split in enumerate(splits) if split in ("", "train")]
-        chosen = choose_part(
-            [collection.names[i] for i in left],
-            [int(collection.labels[i]) for i in left],
-            [groups[i] for i in left],
-            fraction,
-            seed,
-        )
-        for index, taken in zip(left, chosen, strict=True):
-            splits[index] = name if taken else "train"
-    found = {(split, int(label)) for split, label in zip(splits, collection.labels, strict=True)}
-    for split in SPLITS:
-        for label, name in enumerate(collection.classes):
-            if (split, label) not in found:
-                raise DataError(
-                    f"Class {name!r} has too few different images: none is left for {split}.",
-                    "Add images of this class, or leave it out.",
-                )
+    if "" in splits:
+        splits = _set_aside(collection, splits, groups, "test", TEST, seed)
+    splits = _set_aside(collection, splits, groups, "validation", VALIDATION, seed)
+    found = set(zip(splits, collection.labels.tolist(), strict=True))
+    for split, (label, name) in product(SPLITS, enumerate(collection.classes)):
+        if (split, label) not in found:
+            raise DataError(
+                f"Class {name!r} has too few different images: none is left for {split}.",
+                "Add images of this class, or leave it out.",
+            )
     return splits
+
+
+def _set_aside(
+    collection: Collection, splits: list[str], groups: list[int], name: str, fraction: float, seed: int
+) -> list[str]:
+    """Call `fraction` of what is not test `name`, and the rest train."""
+    left = [index for index, split in enumerate(splits) if split != "test"]
+    labels = collection.labels.tolist()
+    chosen = choose_part(
+        [collection.names[i] for i in left],
+        [labels[i] for i in left],
+        [groups[i] for i in left],
+        fraction,
+        seed,
+    )
+    result = list(splits)
+    for index, taken in zip(left, chosen, strict=True):
+        result[index] = name if taken else "train"
+    return result
 
 
 @contextmanager
@@ -144,6 +183,8 @@ def _replace_folder(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh, old = (target.with_name(f".{target.name}.{state}") for state in ("staging", "replaced"))
     with hold_lock(target.with_name(f".{target.name}.lock")):
+        if old.exists() and not target.exists():  # killed between the two renames below
+            os.rename(old, target)
         for left_over in (fresh, old):
             shutil.rmtree(left_over, ignore_errors=True)
         fresh.mkdir()

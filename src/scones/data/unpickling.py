@@ -17,17 +17,15 @@ import numpy as np
 
 from scones.errors import DataError
 
-_CHUNK = 1 << 20
 
-
-def load_arrays(stream: BinaryIO, size: int, name: str) -> dict[str, Any]:
+def load_arrays(stream: BinaryIO, name: str) -> dict[str, Any]:
     """Load one pickled dict of lists, texts and uint8 arrays, keys as str, texts as bytes.
 
-    `size` is how many bytes `stream` holds, `name` what to call it in messages. Raises DataError for anything
-    that is not such a dict; whatever names the pickle asks for, none is imported.
+    `name` is what to call it in messages. Raises DataError for anything that is not such a dict; whatever
+    names the pickle asks for, none is imported.
     """
     try:
-        loaded = _ArrayUnpickler(_Exactly(stream, size), encoding="bytes").load()
+        loaded = _ArrayUnpickler(stream, encoding="bytes").load()
     except DataError as error:
         raise DataError(f"{name} {error.message}", error.hint) from None
     except (pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError) as error:
@@ -45,35 +43,6 @@ def load_arrays(stream: BinaryIO, size: int, name: str) -> dict[str, Any]:
 
 def _to_text(key: Any) -> str:
     return key.decode("latin-1") if isinstance(key, bytes) else str(key)
-
-
-class _Exactly:
-    """The next `size` bytes of a stream; a large read costs one copy, and no read can claim more than there is."""
-
-    def __init__(self, stream: BinaryIO, size: int) -> None:
-        self._stream = stream
-        self._left = size
-
-    def read(self, size: int) -> bytes | bytearray:
-        if size > self._left:
-            raise EOFError("it ends too early")
-        self._left -= size
-        return self._stream.read(size) if size < _CHUNK else self._read_large(size)
-
-    def _read_large(self, size: int) -> bytearray:
-        buffer = bytearray(size)
-        view = memoryview(buffer)
-        while len(view):
-            count = self._stream.readinto(view[:_CHUNK])  # type: ignore[attr-defined]
-            if not count:
-                raise EOFError("it ends too early")
-            view = view[count:]
-        return buffer
-
-    def readline(self) -> bytes:
-        line = self._stream.readline(4096)
-        self._left -= len(line)
-        return line
 
 
 class _Type:
