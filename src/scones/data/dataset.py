@@ -24,6 +24,8 @@ VERSION = 1
 SPLITS = ("train", "validation", "test")
 COMMIT = "dataset.json"
 TABLE = "images.csv"
+# The entries of a dataset's folder.
+PARTS = frozenset({COMMIT, TABLE, *SPLITS, *(f"{split}.lst" for split in SPLITS)})
 COLUMNS = ("split", "label", "class", "file", "sha256", "width", "height", "group")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from scones import __version__
 from scones.data.collection import Collection, Progress, check_collection, ignore_progress
-from scones.data.dataset import COMMIT, SPLITS, TABLE, Dataset, Image, write_commit, write_manifests
+from scones.data.dataset import PARTS, SPLITS, Dataset, Image, write_commit, write_manifests
 from scones.data.locking import hold_lock
 from scones.data.sources import collect
 from scones.data.split import choose_part
@@ -25,7 +25,6 @@ from scones.errors import DataError, SconesError
 VALIDATION = 0.1  # of what is for training
 TEST = 0.2  # of a source that has no test split
 BATCH = 64  # images that a thread writes at a time
-_OURS = {COMMIT, TABLE, *SPLITS, *(f"{split}.lst" for split in SPLITS)}
 
 
 def stage(
@@ -202,7 +201,7 @@ def _check_target(target: Path) -> None:
     if target.exists() and not target.is_dir():
         raise DataError(f"{target} is a file; a dataset is a folder.", "Name another folder with --to.")
     alien = (
-        sorted(entry.name for entry in target.iterdir() if entry.name not in _OURS) if target.exists() else []
+        sorted(entry.name for entry in target.iterdir() if entry.name not in PARTS) if target.exists() else []
     )
     if alien:
         raise DataError(

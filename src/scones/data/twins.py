@@ -129,8 +129,7 @@ def _extract_detail(thumbnails: NDArray[np.uint8]) -> Floats:
     to_grey = np.kron(np.eye(SIDE), np.ones((3, 1)) / 3).astype(np.float32)  # a line of 96 values to 32
     grey = (thumbnails.reshape(-1, SIDE * 3).astype(np.float32) @ to_grey).reshape(-1, SIDE, SIDE)
     fine, wide = _blur((0.25, 0.5, 0.25)), np.linalg.matrix_power(_blur((1 / 7,) * 7), 2)
-    detail: Floats = fine @ grey @ fine.T - wide @ grey @ wide.T
-    return detail
+    return np.asarray(fine @ grey @ fine.T - wide @ grey @ wide.T, dtype=np.float32)
 
 
 @cache
@@ -147,8 +146,7 @@ def _sum_windows(images: Floats) -> Floats:
     """Sums over the middle of images (n, 32, 32) and over the same window shifted, (n, 5, 5)."""
     shifts, columns = np.ogrid[: 2 * SHIFT + 1, :SIDE]
     window = ((columns >= shifts) & (columns < shifts + INNER)).astype(np.float32)
-    sums: Floats = window @ images @ window.T
-    return sums
+    return np.asarray(window @ images @ window.T, dtype=np.float32)
 
 
 def group_pairs(count: int, pairs: list[Pair]) -> list[int]:
