@@ -26,6 +26,9 @@ def load_arrays(stream: BinaryIO, name: str) -> dict[str, Any]:
     """
     try:
         loaded = _ArrayUnpickler(stream, encoding="bytes").load()
+        if not isinstance(loaded, dict):
+            raise TypeError(f"it holds a {type(loaded).__name__}, not the dict of CIFAR's layout")
+        return {_to_text(key): _to_value(value) for key, value in loaded.items()}
     except DataError as error:
         raise DataError(f"{name} {error.message}", error.hint) from None
     except (pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError) as error:
@@ -34,15 +37,14 @@ def load_arrays(stream: BinaryIO, name: str) -> dict[str, Any]:
         ) from error
     except (RecursionError, MemoryError, OverflowError, AssertionError) as error:
         raise DataError(f"{name} is not a pickle that can be read: {type(error).__name__}.") from error
-    if not isinstance(loaded, dict):
-        raise DataError(f"{name} holds a {type(loaded).__name__}, not the dict of CIFAR's layout.")
-    return {
-        _to_text(key): value.values() if isinstance(value, _Array) else value for key, value in loaded.items()
-    }
 
 
 def _to_text(key: Any) -> str:
     return key.decode("latin-1") if isinstance(key, bytes) else str(key)
+
+
+def _to_value(value: Any) -> Any:
+    return value.values() if isinstance(value, _Array) else value
 
 
 class _Type:
