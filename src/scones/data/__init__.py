@@ -1,0 +1,1 @@
+"""Step 1: source archives, images, manifests and their staging."""
