@@ -22,6 +22,7 @@ narration = Console(stderr=True, highlight=False)
 # Command -> where it lives and one line of help, so that `scones --help` imports none of them.
 COMMANDS = {
     "data": ("scones.cli.data:data", "Stage images for training, describe what was staged."),
+    "model": ("scones.cli.model:model", "Train, evaluate and list classifiers."),
     "doctor": ("scones.cli.doctor:doctor", "Say what is installed, what is missing and what to do."),
 }
 
