@@ -21,6 +21,10 @@ narration = Console(stderr=True, highlight=False)
 
 # Command -> where it lives and one line of help, so that `scones --help` imports none of them.
 COMMANDS = {
+    "up": ("scones.cli.cloud:up", "Start the local cloud."),
+    "down": ("scones.cli.cloud:down", "Stop the local cloud; its state stays."),
+    "status": ("scones.cli.cloud:status", "Say whether the local cloud runs, and where."),
+    "env": ("scones.cli.cloud:env", "Print its endpoint and credentials, or run a command with them."),
     "doctor": ("scones.cli.doctor:doctor", "Say what is installed, what is missing and what to do."),
 }
 
