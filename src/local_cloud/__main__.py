@@ -12,7 +12,7 @@ from typing import Any
 
 from local_cloud.cloud import Places
 from local_cloud.errors import LocalCloudError
-from local_cloud.keeper import end_with_parent
+from local_cloud.keeper import end_with_parent, kill_children
 
 
 def main() -> int:
@@ -36,6 +36,8 @@ def main() -> int:
         logging.getLogger("local_cloud").error("%s %s", error.message, error.hint)
         _tell(options.ready_fd, {"error": error.message, "hint": error.hint})
         return 1
+    finally:
+        kill_children()  # the keeper does it too, but it may have been killed
     return 0
 
 

@@ -81,14 +81,12 @@ def start(root: Path, how: Start) -> tuple[Running, subprocess.Popen[bytes]]:
 
 def stop(root: Path, timeout: float = 30.0) -> Running:
     """Stop the cloud of `root`; returns what ran when no process of it is left. Raises NotRunning."""
-    running = find_running(root)
-    if running is None:
-        raise NotRunning(f"No local cloud runs on {root}.", "Start one with `scones up`.")
+    running = _need_running(root)
     for number, patience in ((signal.SIGTERM, timeout), (signal.SIGKILL, 10.0)):
         _signal(running.server_pid, number)
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
-            if find_running(root) is None:
+            if not is_locked(root):
                 return running
             time.sleep(0.05)
     raise StartFailed(f"The local cloud (process {running.server_pid}) does not end.", "Kill it by hand.")
@@ -97,7 +95,7 @@ def stop(root: Path, timeout: float = 30.0) -> Running:
 def find_running(root: Path) -> Running | None:
     """What runs on `root`, or None."""
     places = Places(root.absolute())
-    if not places.lock.exists() or not _is_locked(places.lock):
+    if not is_locked(root):
         return None
     try:
         found = json.loads(places.running.read_text(encoding="utf-8"))
@@ -108,9 +106,7 @@ def find_running(root: Path) -> Running | None:
 
 def environment(root: Path) -> dict[str, str]:
     """The variables that make any AWS program use the cloud of `root`. Raises NotRunning."""
-    running = find_running(root)
-    if running is None:
-        raise NotRunning(f"No local cloud runs on {root}.", "Start one with `scones up`.")
+    running = _need_running(root)
     credentials = read_credentials(Places(root.absolute()))
     return {
         "AWS_ENDPOINT_URL": running.endpoint_url,
@@ -119,6 +115,15 @@ def environment(root: Path) -> dict[str, str]:
         "AWS_REGION": running.region,
         "AWS_DEFAULT_REGION": running.region,
     }
+
+
+def _need_running(root: Path) -> Running:
+    running = find_running(root)
+    if running is None and is_locked(root):
+        raise NotRunning(f"The local cloud of {root} is just starting or stopping.", "Try again in a moment.")
+    if running is None:
+        raise NotRunning(f"No local cloud runs on {root}.", "Start one with `scones up`.")
+    return running
 
 
 def memory(running: Running) -> int:
@@ -164,7 +169,11 @@ def _refuse(places: Places) -> AlreadyRunning:
     return AlreadyRunning(f"A local cloud already runs on {places.root}{where}.", hint)
 
 
-def _is_locked(path: Path) -> bool:
+def is_locked(root: Path) -> bool:
+    """Whether any process of a cloud of `root` lives."""
+    path = Places(root.absolute()).lock
+    if not path.exists():
+        return False
     with open(path, "rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -21,6 +21,9 @@ ALLOWED = {
     "scones.cli.doctor": {"click", "rich"},
     "sagemaker_local": set(),
     "local_cloud": set(),
+    "local_cloud.lifecycle": set(),
+    "local_cloud.server": {"uvicorn", "click"},
+    "scones.cli.cloud": {"click", "rich", "local_cloud"},
 }
 
 

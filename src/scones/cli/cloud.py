@@ -39,6 +39,8 @@ def up(state_dir: Path | None, port: int | None, detach: bool, as_json: bool) ->
         running, process = lifecycle.start(settings.state_dir, how)
     except LocalCloudError as error:
         raise CloudError(error.message, error.hint) from error
+    for number in () if detach else (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: process.terminate())
     if as_json:
         print_json(asdict(running))
     _narrate(running, port, detach)
@@ -123,9 +125,6 @@ def _narrate(running: lifecycle.Running, port: int | None, detach: bool) -> None
 
 
 def _wait(process: subprocess.Popen[bytes]) -> None:
-    """Wait for the cloud in the foreground; SIGTERM and Ctrl-C stop it."""
-    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-    signal.signal(signal.SIGINT, lambda *_: process.terminate())
     code = process.wait()
     if code:
         raise CloudError(
