@@ -54,11 +54,16 @@ class Request:
     @property
     def service(self) -> str:
         """The service the request was signed for; empty when it is not signed."""
-        return self.credential["service"] if self.credential else ""
+        return self.credential["service"] if self.credential else "s3" if self._old_key else ""
 
     @property
     def access_key(self) -> str:
-        return self.credential["key"].strip() if self.credential else ""
+        return self.credential["key"].strip() if self.credential else self._old_key
+
+    @property
+    def _old_key(self) -> str:
+        """The access key of a URL presigned with Signature Version 2, boto3's default for S3."""
+        return self.query.get("AWSAccessKeyId", [""])[0]
 
     @property
     def action(self) -> str:
@@ -83,22 +88,23 @@ class Refusal(Exception):
 async def send_refusal(send: Send, request: Request, refusal: Refusal) -> None:
     """Send `refusal` as the request's service would say it."""
     identity = str(uuid.uuid4())
-    headers, body = _format(request, refusal, identity)
-    await send_response(send, refusal.status, {**headers, "x-amzn-requestid": identity}, body)
+    status, headers, body = _format(request, refusal, identity)
+    await send_response(send, status, {**headers, "x-amzn-requestid": identity}, body)
 
 
-def _format(request: Request, refusal: Refusal, identity: str) -> tuple[dict[str, str], bytes]:
+def _format(request: Request, refusal: Refusal, identity: str) -> tuple[int, dict[str, str], bytes]:
     from ministack.core.iam_actions import _AUTH_FAILURES, access_denied_response
 
     protocol = _find_protocol(request)
-    if protocol and refusal.code not in _AUTH_FAILURES:
-        _, headers, body = access_denied_response(
-            protocol, request.action, "", identity,
-            error_code=refusal.code, message=refusal.message, headers=dict(request.headers),
-        )  # fmt: skip
-        return headers, body
-    told = {"__type": refusal.code, "message": refusal.message}
-    return {"Content-Type": "application/json"}, json.dumps(told).encode()
+    if not protocol:
+        told = {"__type": refusal.code, "message": refusal.message}
+        return refusal.status, {"Content-Type": "application/json"}, json.dumps(told).encode()
+    status, headers, body = access_denied_response(
+        protocol, request.action, "", identity,
+        error_code=refusal.code, message=refusal.message, headers=dict(request.headers),
+    )  # fmt: skip
+    # Each service has a status of its own for a failed authentication.
+    return status if refusal.code in _AUTH_FAILURES else refusal.status, headers, body
 
 
 def _find_protocol(request: Request) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -62,10 +63,13 @@ class LocalCloud:
 
     def session(self, *arguments: str) -> Callable[[str], Any]:
         """A function from a service's name to its boto3 client, made from `scones env`."""
-        return connect(self.variables(*arguments))
+        return make_clients(self.variables(*arguments))
 
 
-def connect(variables: dict[str, str]) -> Callable[[str], Any]:
+_KEPT: list[Any] = []  # clients live to the end: their sockets are closed with the process
+
+
+def make_clients(variables: dict[str, str]) -> Callable[[str], Any]:
     """Clients that try once, so that no retry hides an error."""
     session = boto3.Session(
         variables["AWS_ACCESS_KEY_ID"],
@@ -74,9 +78,12 @@ def connect(variables: dict[str, str]) -> Callable[[str], Any]:
         variables["AWS_REGION"],
     )
     settings = Config(retries={"total_max_attempts": 1}, read_timeout=30)
-    return lambda service: session.client(
-        service, endpoint_url=variables["AWS_ENDPOINT_URL"], config=settings
-    )
+
+    def make(service: str) -> Any:
+        _KEPT.append(session.client(service, endpoint_url=variables["AWS_ENDPOINT_URL"], config=settings))
+        return _KEPT[-1]
+
+    return functools.cache(make)
 
 
 @pytest.fixture(scope="session")
@@ -120,3 +127,37 @@ def wait_for() -> Callable[..., Any]:
         return found
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def connect() -> Callable[[dict[str, str]], Callable[[str], Any]]:
+    """Makes a function from a service's name to its client of an environment's variables."""
+    return make_clients
+
+
+@pytest.fixture(scope="session")
+def assume() -> Callable[..., Callable[[str], Any]]:
+    """Makes a role with the policy `allow` and returns the clients of a session of it, called `me`.
+
+    `connect_as` makes clients with other credentials than the administrator's.
+    """
+
+    def become(
+        connect_as: Callable[..., Any], name: str, allow: list[dict[str, Any]]
+    ) -> Callable[[str], Any]:
+        admin = connect_as()
+        principal = {"AWS": "arn:aws:iam::000000000000:root"}
+        trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+        role = admin("iam").create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+        policy = json.dumps({"Version": "2012-10-17", "Statement": allow})
+        admin("iam").put_role_policy(RoleName=name, PolicyName="policy", PolicyDocument=policy)
+        given = admin("sts").assume_role(RoleArn=role, RoleSessionName="me")["Credentials"]
+        clients: Callable[[str], Any] = connect_as(
+            AWS_ACCESS_KEY_ID=given["AccessKeyId"],
+            AWS_SECRET_ACCESS_KEY=given["SecretAccessKey"],
+            AWS_SESSION_TOKEN=given["SessionToken"],
+        )
+        return clients
+
+    return become

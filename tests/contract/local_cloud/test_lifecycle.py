@@ -131,7 +131,9 @@ def read_status(pid: int) -> str:
 def test_in_the_foreground_a_signal_stops_it(number: int, make_cloud: Callable[..., Any]) -> None:
     own = make_cloud()
     line = [sys.executable, "-m", "scones", "up", "--json", "--state-dir", str(own.state_dir)]
-    with subprocess.Popen(line, env=own.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        line, env=own.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
         told = json.loads(b"".join(iter(process.stdout.readline, b"}\n")) + b"}")
         assert accepts(told["port"])
@@ -156,7 +158,9 @@ def test_env_runs_a_command_with_the_environment(cloud: Any) -> None:
 
 def test_env_prints_lines_for_a_shell(cloud: Any) -> None:
     line = 'eval "$1"; echo "$AWS_ENDPOINT_URL $AWS_REGION $AWS_DEFAULT_REGION"'
-    done = subprocess.run(["sh", "-c", line, "sh", cloud.run("env").stdout], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["sh", "-c", line, "sh", cloud.run("env").stdout], capture_output=True, text=True, check=True
+    )
     assert done.stdout.split() == [cloud.status()["endpoint_url"], "us-east-1", "us-east-1"]
 
 
@@ -188,6 +192,8 @@ def test_damaged_state_stops_the_start_and_is_left_alone(file: str, make_cloud: 
     refused = own.run("up", "--detach", check=False)
     assert refused.returncode == 1
     assert str(path) in refused.stderr.replace("\n", "")
-    assert "move it away" in refused.stderr.replace("\n", " ") or "move the state" in refused.stderr.replace("\n", " ")
+    assert "move it away" in refused.stderr.replace("\n", " ") or "move the state" in refused.stderr.replace(
+        "\n", " "
+    )
     assert path.read_bytes() == damaged
     assert own.status() == {"running": False, "state_dir": str(own.state_dir)}
