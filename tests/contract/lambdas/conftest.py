@@ -1,4 +1,4 @@
-"""A running Lambda service: ministack behind uvicorn on a free port, with our pool in place of its executor."""
+"""A running Lambda service: ministack behind uvicorn on a free port, with our pool as its executor."""
 
 from __future__ import annotations
 
@@ -89,6 +89,9 @@ def start(serve: str, tmp_path: Path) -> Iterator[Callable[[Limits], Cloud]]:
         return Cloud(serve, tmp_path)
 
     yield start_with
+    client = Cloud(serve, tmp_path).client("lambda")
+    for function in client.list_functions()["Functions"]:
+        client.delete_function(FunctionName=function["FunctionName"])
     for service in services:
         service.close()
 
