@@ -15,7 +15,7 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -56,10 +56,12 @@ class Credentials:
 class Environment:
     """A process that can run one invocation of its function after another."""
 
-    def __init__(self, function: Function, site: Site, credentials: Credentials) -> None:
+    def __init__(
+        self, function: Function, site: Site, credentials: Credentials, on_end: Callable[[], None]
+    ) -> None:
         """Start the process; it initialises by itself, `await_ready` waits for it."""
         self.function = function
-        self.credentials = credentials
+        self._on_end = on_end
         self.id = uuid.uuid4().hex
         self.log_stream = f"{datetime.now(UTC):%Y/%m/%d}/[{function.version}]{self.id}"
         self.healthy = True
@@ -132,6 +134,7 @@ class Environment:
         """End the process and all it has started, and remove its files; nobody may use it any more."""
         self.interrupt()
         self._process.wait()
+        self._on_end()
         self._api.close()
         os.close(self.output.descriptor)
         os.close(self._lifeline)

@@ -96,8 +96,8 @@ class Service:
         lines = log_lines(environment, invocation, report)
         records.write_log(function.log_group, environment.log_stream, lines)
         records.count_invocation(function, report.duration, report.is_error)
-        result = {"body": json.loads(report.payload or b"null"), "log": "\n".join(lines)}
-        return {**result, "error": True, "function_error": "Unhandled"} if report.is_error else result
+        failure = {"error": True, "function_error": "Unhandled"} if report.is_error else {}
+        return {"body": _read_payload(report.payload), "log": "\n".join(lines), **failure}
 
     def _start(self, function: Function, record: Mapping[str, Any]) -> Environment:
         from ministack.services import lambda_svc
@@ -107,7 +107,8 @@ class Service:
         layers = [self._layers.directory(archive) for archive in archives if archive]
         path = tuple(search_path(code, layers))
         site = Site(self._python, path, tuple(layers), self._endpoint_url, self._place / "environments")
-        return Environment(function, site, grant_credentials(function))
+        credentials = grant_credentials(function)
+        return Environment(function, site, credentials, lambda: revoke_credentials(credentials))
 
 
 def is_ours(record: Mapping[str, Any]) -> bool:
@@ -116,6 +117,12 @@ def is_ours(record: Mapping[str, Any]) -> bool:
     packaged = config.get("PackageType", "Zip") == "Zip" and bool(record.get("code_zip"))
     durable = (config.get("DurableConfig") or {}).get("Enabled")
     return packaged and str(config.get("Runtime", "")).startswith("python") and not durable
+
+
+def _read_payload(payload: bytes) -> Any:
+    """The result as a value; a string stays JSON, because ministack would decode its content once more."""
+    value = json.loads(payload or b"null")
+    return payload if isinstance(value, str) else value
 
 
 def grant_credentials(function: Function) -> Credentials:
@@ -132,6 +139,13 @@ def grant_credentials(function: Function) -> Credentials:
     }
     sts.register_session(granted.access_key, session)
     return granted
+
+
+def revoke_credentials(credentials: Credentials) -> None:
+    """End the session that `grant_credentials` has begun."""
+    from ministack.services import sts
+
+    sts._sessions.pop(credentials.access_key, None)
 
 
 def _with_reserved_concurrency(record: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -50,7 +50,7 @@ def test_boto3_is_there_and_acts_as_the_role(cloud: Cloud) -> None:
 import boto3
 def handler(event, context): return boto3.client("sts").get_caller_identity()["Arn"]
 """
-    cloud.create_function("who", source)
+    cloud.create_function("who", source, Timeout=30)
     assert invoke(cloud, "who")[0] == "arn:aws:sts::000000000000:assumed-role/handler/who"
 
 
