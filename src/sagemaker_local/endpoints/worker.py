@@ -67,7 +67,7 @@ class Worker:
             raise
 
     async def watch(self, trusted: Callable[[], None]) -> str:
-        """Wait until the process ends or no longer answers /ping; says which. `trusted`: a doubt was cleared."""
+        """Wait until the process ends or no longer answers /ping; says which. `trusted` ends doubts."""
         failed = 0
         while failed < self._limits.failed_pings:
             await self._wait_for_exit_or_doubt()

@@ -1,7 +1,7 @@
 """A container as people write them, with the standard library only; the environment says how it misbehaves.
 
-A request is answered with the model's text, or does what its body says: sleep SECONDS, status CODE, exit CODE,
-env NAME, headers, pid.
+A request is answered with the model's text, or does what its body says: sleep SECONDS, status CODE, exit
+CODE, touch FILE, env NAME, headers, pid, large BYTES.
 """
 
 from __future__ import annotations
