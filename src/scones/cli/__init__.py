@@ -21,6 +21,7 @@ narration = Console(stderr=True, highlight=False)
 
 # Command -> where it lives and one line of help, so that `scones --help` imports none of them.
 COMMANDS = {
+    "model": ("scones.cli.model:model", "Train, evaluate and list classifiers."),
     "doctor": ("scones.cli.doctor:doctor", "Say what is installed, what is missing and what to do."),
 }
 
