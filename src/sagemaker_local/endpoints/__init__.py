@@ -11,12 +11,13 @@
     await fleet.close()                      # all of them, at the end
 
 `headers` of invoke have lower-case names: content-type, accept, x-amzn-sagemaker-custom-attributes,
-x-amzn-sagemaker-target-variant, x-amzn-sagemaker-inference-id; others are not passed on. `start`, `update` and
-`set_weights_and_capacities` may be cancelled: nothing half-started remains. "Instances" are worker processes.
-The module knows no AWS client: `Cloud` brings what it needs.
+x-amzn-sagemaker-target-variant, x-amzn-sagemaker-inference-id; others are not passed on. `start`, `update`
+and `set_weights_and_capacities` may be cancelled: nothing half-started remains. "Instances" are worker
+processes. The module knows no AWS client: `Cloud` brings what it needs.
 """
 
 from sagemaker_local.endpoints.errors import EndpointError, InvokeError
+from sagemaker_local.endpoints.fleet import EndpointFleet
 from sagemaker_local.endpoints.spec import (
     CaptureSpec,
     Cloud,
@@ -33,6 +34,7 @@ __all__ = [
     "Cloud",
     "EndpointDescription",
     "EndpointError",
+    "EndpointFleet",
     "EndpointSpec",
     "InvokeError",
     "InvokeResult",

@@ -66,7 +66,7 @@ class Cloud:
 
 @dataclass(frozen=True)
 class Limits:
-    """Times in seconds and sizes in bytes, by default those that AWS documents (your-algorithms-inference-code)."""
+    """Times in seconds and sizes in bytes, by default as documented (your-algorithms-inference-code)."""
 
     startup_s: float = 240  # /ping must answer 200 within it
     start_attempts: int = 3  # programs that end at once are given up sooner than after startup_s

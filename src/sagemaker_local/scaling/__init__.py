@@ -2,7 +2,7 @@
 
     scaler = Autoscaler(state_dir, read_load, set_capacity)     # sagemaker_local.scaling.autoscaler
     scaler.register_scalable_target(request) -> response        # one method for each API action, dict to dict
-    scaler.put_scaling_policy(request) -> response              # requests were validated against botocore's model
+    scaler.put_scaling_policy(request) -> response              # requests are valid by botocore's model
     await scaler.run()                                          # evaluates the policies until cancelled
 
 `read_load(resource_id) -> Load | None` says what a variant does now, `await set_capacity(resource_id, count)`

@@ -1,0 +1,1 @@
+"""What runs inside SageMaker's containers: training, serving and monitoring."""
