@@ -27,7 +27,7 @@ class Config:
     """Jobs that run at once; more wait in order."""
     stop_seconds: float = 120.0
     """Between SIGTERM and SIGKILL when a job is stopped (botocore, StopTrainingJob)."""
-    script_mode_requirements: tuple[str, ...] = ("sagemaker-training==5.1.1",)
+    script_mode_requirements: tuple[str, ...] = ("sagemaker-training==5.1.4",)
     """Installed once into their own environment under `state_dir`, for images in script mode."""
     free_bytes: int = 512 * 1024**2
     """A job that would leave less free disk than this is refused."""

@@ -3,8 +3,9 @@
     SageMakerLocalError
     ├── ApiError         answered to the caller with AWS's code, message and HTTP status
     ├── JobError         ends a job as Failed; its text becomes FailureReason
-    ├── EndpointError    an endpoint cannot start or change; its text becomes FailureReason
     └── StateError       the state folder cannot be used; the start is refused and nothing is overwritten
+
+Endpoints (`sagemaker_local.endpoints.errors`) and scaling have their own.
 """
 
 from __future__ import annotations
@@ -26,10 +27,6 @@ class ApiError(SageMakerLocalError):
 
 class JobError(SageMakerLocalError):
     """A job cannot go on; `str(error)` becomes its FailureReason."""
-
-
-class EndpointError(SageMakerLocalError):
-    """An endpoint cannot start or change; `str(error)` becomes its FailureReason."""
 
 
 class StateError(SageMakerLocalError):
