@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from sagemaker_local.api.operations import OPERATIONS
 from sagemaker_local.config import Config
-from sagemaker_local.endpoints import InvokeError
+from sagemaker_local.endpoints import InvokeError, InvokeResult
 from sagemaker_local.errors import ApiError, reject
 from sagemaker_local.plane import Plane
 from sagemaker_local.protocol import (
@@ -73,8 +73,8 @@ class App:
             if invoked:
                 return await self._invoke(unquote(invoked[1]), invoked[2], body, headers)
             service, operation = read_target(headers.get("x-amz-target", ""))
-            request = read_request(service, operation, body)
-            return answer_json(await self._dispatch(service, operation, request))
+            request = read_request(body)
+            return answer_json(await asyncio.to_thread(self.call, service, operation, request))
         except ApiError as error:
             return answer_error(error.code, error.message, error.status)
         except Exception:
@@ -83,16 +83,20 @@ class App:
                 "InternalFailure", "The request failed because of an error in this program.", 500
             )
 
-    async def call(self, service: str, operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        """One operation without HTTP; `service` as botocore names it. Raises ApiError."""
-        check_request(service, operation, request)
-        return await self._dispatch(service, operation, request)
+    def call(self, service: str, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        """One operation without HTTP, from any thread but the event loop's; `service` as botocore names it.
 
-    async def _dispatch(self, service: str, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        Raises ApiError.
+        """
+        check_request(service, operation, request)
         function = OPERATIONS.get(operation) if service == "sagemaker" else None
         if function is None:
             raise reject(f"{operation} is not available in this SageMaker.")
-        return write_response(service, operation, await asyncio.to_thread(function, self.plane, request))
+        return write_response(service, operation, function(self.plane, request))
+
+    def invoke(self, name: str, body: bytes, headers: dict[str, str]) -> InvokeResult:
+        """InvokeEndpoint without HTTP, from any thread but the event loop's. Raises InvokeError."""
+        return self.plane.wait_for(self.plane.fleet.invoke(name, body, headers))
 
     async def _invoke(self, name: str, way: str, body: bytes, headers: dict[str, str]) -> Response:
         """InvokeEndpoint of the runtime's REST protocol."""

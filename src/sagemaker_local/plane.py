@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sagemaker_local.clients import Clients
 from sagemaker_local.config import Config
@@ -24,6 +24,7 @@ from sagemaker_local.store import Record, Store
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Run = Callable[["Plane", Record, Path, Stop], None]
 ENDED = frozenset({"Completed", "Failed", "Stopped"})
 
@@ -82,6 +83,11 @@ class Plane:
         task = asyncio.run_coroutine_threadsafe(work, self._loop)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+    def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of `work`, done by the event loop; for every thread but the loop's own."""
+        assert self._loop is not None
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def run_job(self, kind: str, name: str, run: Run) -> None:
         """Queue the job; what it raises becomes its FailureReason."""

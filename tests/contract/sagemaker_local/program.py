@@ -17,6 +17,7 @@ import uvicorn
 
 from sagemaker_local import create_app
 from sagemaker_local.config import Config
+from sagemaker_local.emulator.seats import register
 from sagemaker_local.images import Image
 
 KEY, SECRET = "000000000000", "test"
@@ -55,6 +56,7 @@ def main(state_dir: Path, cores: int) -> None:
     from ministack.app import app as aws
 
     sagemaker = create_app(make_config(state_dir, port, cores))
+    register(sagemaker)
 
     async def route(scope, receive, send):
         headers = dict(scope.get("headers", ()))
