@@ -1,0 +1,1 @@
+"""AWS, or the local cloud: boto3 in, dataclasses out."""
