@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -41,7 +42,8 @@ def assign(event: dict[str, Any]) -> dict[str, Any]:
         "loading_bay": choose_bay(vehicle, event["checkin_id"]),
     }
     orders = find_orders(vehicle, Decimal(os.environ.get("CYCLING_RADIUS_KM", "5")))
-    for order in orders or [None]:
+    choices: list[Any] = [*orders] or [None]
+    for order in choices:
         routed = {**result, "order": order}
         if commit(routed):
             return routed
@@ -71,11 +73,17 @@ def find_orders(vehicle: str, radius: Decimal) -> list[dict[str, Any]]:
 def commit(routed: dict[str, Any]) -> bool:
     """Close the order and record the outcome together. False when another was faster at either."""
     order = routed["order"]
-    recorded = {":outcome": "ROUTED", ":decision": json.dumps(routed), ":order": order and order["order_id"]}
+    recorded = {
+        ":outcome": "ROUTED",
+        ":decision": json.dumps(routed),
+        ":order": order and order["order_id"],
+        ":now": datetime.now(UTC).isoformat(),
+    }
     outcome = {
         "TableName": os.environ["CHECKINS_TABLE"],
         "Key": {"checkin_id": routed["checkin_id"]},
-        "UpdateExpression": "SET outcome = :outcome, decision = :decision, order_id = :order REMOVE reason",
+        "UpdateExpression": "SET outcome = :outcome, decision = :decision, order_id = :order, "
+        "decided_at = :now REMOVE reason",
         "ConditionExpression": "attribute_not_exists(outcome) OR outcome <> :outcome",
         "ExpressionAttributeValues": recorded,
     }

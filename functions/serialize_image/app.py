@@ -57,7 +57,7 @@ def open_photo(request: dict[str, Any]) -> dict[str, Any]:
     place = {"Bucket": request["s3_bucket"], "Key": request["s3_key"]}
     version = {"VersionId": request["version_id"]} if request.get("version_id") else {}
     try:
-        return client().get_object(**place, **version)
+        return dict(client().get_object(**place, **version))
     except ClientError as error:
         if error.response["Error"]["Code"] in MISSING:
             raise InvalidImage(f"There is no photo at s3://{place['Bucket']}/{place['Key']}.") from error

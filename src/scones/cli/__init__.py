@@ -21,6 +21,8 @@ narration = Console(stderr=True, highlight=False)
 
 # Command -> where it lives and one line of help, so that `scones --help` imports none of them.
 COMMANDS = {
+    "app": ("scones.cli.app:app", "The application's stack: deploy, outputs, seed, delete."),
+    "workflow": ("scones.cli.workflow:workflow", "Check-ins: run, show, batch, simulate."),
     "doctor": ("scones.cli.doctor:doctor", "Say what is installed, what is missing and what to do."),
 }
 

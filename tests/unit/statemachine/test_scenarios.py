@@ -28,8 +28,8 @@ def read_definition(name: str) -> dict[str, Any]:
     text = (ROOT / "statemachine" / f"{name}.asl.json").read_text()
     arns = re.compile(r"\$\{(\w+)\}")
     text = arns.sub(lambda f: SUBSTITUTIONS.get(f[1], f"arn:aws:lambda:{ACCOUNT}:function:{f[1]}"), text)
-    # The interpreters name executions each in its own way; what is sent to the tasks is compared.
-    definition = json.loads(text.replace("$$.Execution.Id", "$$.State.Name"))
+    # What is sent to the tasks is compared, and names and times are each interpreter's own.
+    definition = json.loads(re.sub(r"\$\$\.(Execution\.Id|State\.EnteredTime)", "$$.State.Name", text))
     assert isinstance(definition, dict)
     return definition
 
