@@ -1,18 +1,18 @@
 """How fast the local cloud runs Lambda functions and state machines, against stock ministack and moto server.
 
-    python benchmarks/local_cloud.py [--quick] [--only scones]       writes benchmarks/local_cloud.json
+    python benchmarks/local_cloud.py [--quick] [--only scones]      writes benchmarks/local_cloud.json
 
-Each server runs alone, one after the other, on the same machine and in the same run; the load comes from boto3 in
-this process. moto without Docker runs no function: it returns the event, so its numbers are those of the state
-machine interpreter alone, and to its advantage. The local cloud checks signatures and IAM and keeps everything on
-disk; the other two do neither.
+Each server runs alone, one after the other, on the same machine and in the same run; the load comes from
+boto3 in this process. moto without Docker runs no function: it returns the event, so its numbers are those of
+the state machine interpreter alone, and to its advantage. The local cloud checks signatures and IAM and keeps
+everything on disk; the other two do neither.
 
 Measured per server:
     invoke           a warm function, one call after the other: milliseconds at the client, p50 and p95
-    chain            a Standard state machine of three functions, one execution after the other: milliseconds from
-                     StartExecution until DescribeExecution says SUCCEEDED, asked every 5 ms
-    load             executions of that state machine with 32 in flight: executions/s, CPU seconds and peak memory
-                     of the server with all its processes, and how many were lost
+    chain            a Standard state machine of three functions, one execution after another:
+                     milliseconds from StartExecution until DescribeExecution, asked every 5 ms, has it
+    load             executions of that state machine with 32 in flight: executions/s, CPU seconds and peak
+                     memory of the server with all its processes, and how many were lost
     distributed_map  one execution over 1,000 items, a function per item: seconds, lost items
 """
 
@@ -27,6 +27,7 @@ import statistics
 import time
 import zipfile
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,7 @@ def _count(client: Any, machine: str, status: str) -> int:
 def chain_of(functions: list[str]) -> dict[str, Any]:
     """A state machine that calls functions one after the other."""
     states: dict[str, Any] = {name: _task(name) for name in functions}
-    for name, following in zip(functions, functions[1:], strict=False):
+    for name, following in pairwise(functions):
         states[name]["Next"] = following
     states[functions[-1]]["End"] = True
     return {"StartAt": functions[0], "States": states}
