@@ -38,6 +38,9 @@ IN_FLIGHT = 32
 TRUST = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {
     "Service": ["lambda.amazonaws.com", "states.amazonaws.com"]}, "Action": "sts:AssumeRole"}]}  # fmt: skip
 
+INVOKE = {"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": "*"}]}  # fmt: skip
+
 SILENT = "def handler(event, context): return {**event, 'count': event.get('count', 0) + 1}"
 PRINTING = """
 def handler(event, context):
@@ -164,7 +167,9 @@ def _task(function: str) -> dict[str, Any]:
 
 
 def _create_role(server: Server) -> str:
-    created = server.client("iam").create_role(RoleName="bench", AssumeRolePolicyDocument=json.dumps(TRUST))
+    iam = server.client("iam")
+    created = iam.create_role(RoleName="bench", AssumeRolePolicyDocument=json.dumps(TRUST))
+    iam.put_role_policy(RoleName="bench", PolicyName="invoke", PolicyDocument=json.dumps(INVOKE))
     return str(created["Role"]["Arn"])
 
 
