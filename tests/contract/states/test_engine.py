@@ -210,7 +210,8 @@ def test_executions_are_counted(cloud: Cloud, machines: Machines) -> None:
     for name in ("ExecutionsStarted", "ExecutionsSucceeded", "ExecutionsFailed"):
         found = cloud.client("cloudwatch").get_metric_statistics(
             Namespace="AWS/States", MetricName=name, Dimensions=[{"Name": "StateMachineArn", "Value": arn}],
-            StartTime=now - timedelta(hours=1), EndTime=now + timedelta(hours=1), Period=3600, Statistics=["Sum"],
+            StartTime=now - timedelta(hours=1), EndTime=now + timedelta(hours=1), Period=3600,
+            Statistics=["Sum"],
         )  # fmt: skip
         counted[name] = sum(point["Sum"] for point in found["Datapoints"])
     assert counted == {"ExecutionsStarted": 3, "ExecutionsSucceeded": 2, "ExecutionsFailed": 1}
