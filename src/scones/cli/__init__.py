@@ -21,6 +21,7 @@ narration = Console(stderr=True, highlight=False)
 
 # Command -> where it lives and one line of help, so that `scones --help` imports none of them.
 COMMANDS = {
+    "run": ("scones.cli.run:run", "Do the main job, from nothing to the report."),
     "data": ("scones.cli.data:data", "Stage images for training, describe what was staged."),
     "model": ("scones.cli.model:model", "Train, evaluate and list classifiers."),
     "up": ("scones.cli.cloud:up", "Start the local cloud."),
