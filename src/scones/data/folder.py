@@ -18,8 +18,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from scones.data.collection import Collection, Progress, find_classes
 from scones.errors import DataError
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-KEPT = {"JPEG": (".jpg", ".jpeg"), "PNG": (".png",)}  # SageMaker reads these; others become PNG
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+# SageMaker reads these (MPO is JPEG with a second picture behind, as some phones write it); others become PNG.
+KEPT = {"JPEG": (".jpg", ".jpeg"), "MPO": (".jpg", ".jpeg"), "PNG": (".png",)}
 MOST_PIXELS = 64_000_000
 MOST_BYTES = 256 * 1024 * 1024
 THUMBNAIL = 32
