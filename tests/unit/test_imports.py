@@ -24,6 +24,9 @@ ALLOWED = {
     "scones.data.upload": {"numpy", "PIL", "boto3", "botocore"},
     "sagemaker_local": set(),
     "local_cloud": set(),
+    "local_cloud.lifecycle": set(),
+    "local_cloud.server": {"uvicorn", "click"},
+    "scones.cli.cloud": {"click", "rich", "local_cloud"},
 }
 
 
