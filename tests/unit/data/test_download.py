@@ -168,16 +168,16 @@ def test_a_server_that_hangs(site: Site, tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "PAUSE", 0.001)
-    with pytest.raises(DataError, match="does not answer: .*refused") as caught:
+    with pytest.raises(DataError, match=r"does not answer: .*refused") as caught:
         fetch(Site(url="http://127.0.0.1:9/cifar.tar.gz"), tmp_path)
     assert "--source sample" in caught.value.hint
 
 
 def test_a_wrong_checksum(site: Site, tmp_path: Path) -> None:
     wrong = Official(site.url, len(CONTENT), "0" * 32)
-    with pytest.raises(DataError, match="has the MD5 .* not 00000"):
+    with pytest.raises(DataError, match=r"has the MD5 .* not 00000"):
         fetch(site, tmp_path, official=wrong)
-    with pytest.raises(DataError, match="has the SHA-256 .* not 1111"):
+    with pytest.raises(DataError, match=r"has the SHA-256 .* not 1111"):
         fetch(site, tmp_path, sha256="1" * 64)
     assert not [path for path in tmp_path.iterdir() if path.suffix != ".sha256"]
     assert fetch(site, tmp_path, sha256=hashlib.sha256(CONTENT).hexdigest().upper()).is_file()
@@ -216,7 +216,7 @@ def test_a_full_disk(site: Site, tmp_path: Path) -> None:
 
 def test_a_cache_that_is_no_folder(site: Site, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="The cache .* cannot be used"):
+    with pytest.raises(DataError, match=r"The cache .* cannot be used"):
         fetch(site, tmp_path / "file")
 
 
