@@ -125,7 +125,7 @@ def roughen(image: Image.Image, place: Place, rng: Generator) -> Image.Image:
 
 
 def mottle(rng: Generator, cells: int, size: tuple[int, int]) -> Pixels:
-    """(height, width) smooth noise 0..255 of this many cells a side; Pillow resizes bytes in exact arithmetic."""
+    """(height, width) smooth noise 0..255 of this many cells a side; Pillow resizes bytes exactly."""
     dots = Image.fromarray((rng.random((cells, cells)) * 256).astype(np.uint8))
     return np.asarray(dots.resize(size, Image.Resampling.BILINEAR), dtype=np.float32)
 
