@@ -1,8 +1,8 @@
 """How fast the sample is drawn, and what tells its classes apart: `python benchmarks/drawing.py`.
 
-Speed is CPU time of one core. Separability is the share of held-out draws named rightly by ridge regression on
-colour statistics, on raw pixels and on histograms of oriented gradients (the functions of the unit tests), and by
-logistic regression on the features of an EfficientNet-Lite0 that was trained on ImageNet and never saw a drawing.
+Speed is CPU time of one core. Separability is the share of held-out draws named rightly by ridge regression
+on colour statistics, raw pixels, histograms of oriented gradients (the functions of the unit tests), and by
+logistic regression on the features of an EfficientNet-Lite0 trained on ImageNet, which never saw a drawing.
 Writes benchmarks/results/drawing.json.
 """
 
