@@ -17,6 +17,7 @@ ALLOWED = {
     "scones": set(),
     "scones.errors": set(),
     "scones.settings": set(),
+    "scones.data.drawing": {"numpy", "PIL"},
     "scones.cli": {"click", "rich"},
     "scones.cli.doctor": {"click", "rich"},
     "scones.cli.data": {"click", "rich", "numpy", "PIL"},
