@@ -97,7 +97,8 @@ def _shrink(image: Image.Image) -> Image.Image:
 def resize(pixels: Pixels, size: int = SIZE) -> NDArray[np.float32]:
     """Antialiased bicubic resize to (size, size, 3), values 0 to 255, the aspect ratio not kept."""
     rows, columns = make_weights(pixels.shape[0], size), make_weights(pixels.shape[1], size)
-    scaled = np.einsum("ih,hwc,jw->ijc", rows, pixels.astype(np.float32), columns, optimize=True)
+    tall = rows @ pixels.reshape(len(pixels), -1).astype(np.float32)
+    scaled = columns @ tall.reshape(size, -1, 3)
     return np.asarray(np.clip(scaled, 0, 255), np.float32)
 
 
