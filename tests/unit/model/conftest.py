@@ -22,7 +22,9 @@ def draw(label: int, seed: int, side: int = 32) -> NDArray[np.uint8]:
     """One picture (side, side, 3) of a class."""
     random = np.random.default_rng(seed * 2 + label)
     y, x = np.mgrid[0:side, 0:side] / side - random.uniform(0.4, 0.6)
-    mask = (x**2 + y**2 < random.uniform(0.05, 0.12)) if label == 0 else np.sin(x * random.uniform(25, 40)) > 0
+    mask = (
+        (x**2 + y**2 < random.uniform(0.05, 0.12)) if label == 0 else np.sin(x * random.uniform(25, 40)) > 0
+    )
     front, back = random.uniform(140, 255, 3), random.uniform(0, 110, 3)
     picture = np.where(mask[..., None], front, back) + random.normal(0, 6, (side, side, 3))
     return picture.clip(0, 255).astype(np.uint8)

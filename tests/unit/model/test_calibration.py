@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from scones.model.calibration import (
-    find_threshold, fit_temperature, measure_calibration_error, measure_coverage, softmax, trace_coverage,
+    find_threshold,
+    fit_temperature,
+    measure_calibration_error,
+    measure_coverage,
+    softmax,
+    trace_coverage,
 )  # fmt: skip
 
 SURE = np.array([[0.99, 0.01], [0.95, 0.05], [0.40, 0.60], [0.90, 0.10]])

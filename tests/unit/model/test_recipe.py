@@ -13,7 +13,9 @@ def test_nothing_given_is_the_default_recipe() -> None:
 
 
 def test_strings_become_numbers_and_quotes_come_off() -> None:
-    recipe, _, _ = parse_hyperparameters({"epochs": '"3"', "learning_rate": "0.001", "early_stopping": "False"})
+    recipe, _, _ = parse_hyperparameters(
+        {"epochs": '"3"', "learning_rate": "0.001", "early_stopping": "False"}
+    )
     assert (recipe.epochs, recipe.learning_rate, recipe.early_stopping) == (3, 0.001, False)
 
 
@@ -23,9 +25,11 @@ def test_quick_is_shorter_and_gives_way_to_epochs() -> None:
 
 
 def test_the_course_s_hyperparameters_are_understood() -> None:
-    course = {"image_shape": "3,32,32", "num_classes": "2", "num_training_samples": "1000", "num_layers": "18",
-              "use_pretrained_model": "0", "mini_batch_size": "64", "learning_rate": "0.1", "optimizer": "sgd",
-              "_tuning_objective_metric": "validation:accuracy"}  # fmt: skip
+    course = {
+        "image_shape": "3,32,32", "num_classes": "2", "num_training_samples": "1000", "num_layers": "18",
+        "use_pretrained_model": "0", "mini_batch_size": "64", "learning_rate": "0.1", "optimizer": "sgd",
+        "_tuning_objective_metric": "validation:accuracy",
+    }  # fmt: skip
     recipe, described, warnings = parse_hyperparameters(course, builtin=True)
     assert (recipe.mini_batch_size, recipe.learning_rate) == (64, Recipe().learning_rate)
     assert (described.num_classes, described.num_training_samples) == (2, 1000)
