@@ -57,7 +57,8 @@ def test_another_host_name_is_refused(host: str, port: int) -> None:
     "path",
     [
         "/_ministack/reset", "/_ministack/health", "/_ministack/config", "/_ministack/ready", "/health",
-        "/_localstack/health", "/_localstack/init", "/_aws/sqs/messages", "/_ministack", "/%5Fministack/reset",
+        "/_localstack/health", "/_localstack/init", "/_aws/sqs/messages", "/_ministack",
+        "/%5Fministack/reset",
     ],
 )  # fmt: skip
 def test_admin_paths_are_closed(path: str, port: int) -> None:
