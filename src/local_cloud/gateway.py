@@ -44,8 +44,8 @@ class Keeps(Protocol):
     def begin(self, request: Request) -> None:
         """Before `request` is passed on. Raises StorageFull when there may be no room for what it writes."""
 
-    def save(self) -> None:
-        """Return when every change so far is on disk. Raises StorageFull."""
+    def save(self, request: Request) -> None:
+        """Return when everything the response to `request` may acknowledge is on disk. Raises StorageFull."""
 
 
 class Gateway:
@@ -165,7 +165,7 @@ class _Reply:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             try:
-                self._durability.save()
+                self._durability.save(self._request)
             except StorageFull as error:
                 self._refused = True
                 await send_refusal(self._send, self._request, _no_room(error))

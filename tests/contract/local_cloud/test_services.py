@@ -314,12 +314,18 @@ def test_a_template_with_an_unknown_resource_is_refused(client: Client) -> None:
 
 
 def test_a_stack_that_fails_is_rolled_back(client: Client, wait_for: Wait) -> None:
-    table = TEMPLATE["Resources"]["Table"]
-    taken = {**table, "Properties": {**table["Properties"], "TableName": "taken"}, "DependsOn": "Queue"}
+    image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/nothing:1"
+    broken = {
+        "Type": "AWS::SageMaker::Model",
+        "DependsOn": "Queue",
+        "Properties": {
+            "ExecutionRoleArn": f"arn:aws:iam::{ACCOUNT}:role/notebook",
+            "PrimaryContainer": {"Image": image, "ModelDataUrl": "s3://nothing/model.tar.gz"},
+        },
+    }
     queue = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "rolled-back"}}
-    client("dynamodb").create_table(**taken["Properties"])
     cloudformation = client("cloudformation")
-    body = json.dumps({"Resources": {"Queue": queue, "Table": taken}})
+    body = json.dumps({"Resources": {"Queue": queue, "Model": broken}})
     cloudformation.create_stack(StackName="fails", TemplateBody=body)
 
     def status() -> str:
