@@ -38,6 +38,7 @@ ALLOWED = {
     "local_cloud.lifecycle": set(),
     "local_cloud.server": {"uvicorn", "click"},
     "scones.cli.cloud": {"click", "rich", "local_cloud"},
+    "scones.cli.sagemaker": {"click", "rich"},
 }
 
 
