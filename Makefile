@@ -43,7 +43,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) (first time: a few minutes; later: nothing)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
-	  -c constraints.txt -e '.[local,train,dev]' | awk -v total=$$(grep -c == constraints.txt) \
+	  -c constraints.txt -e '.[local,train,report,dev]' | awk -v total=$$(grep -c == constraints.txt) \
 	  '/^Collecting/ { printf "\r\033[K  %d of %d: %s", ++n, total, $$2; fflush() } \
 	   /^Installing collected/ { printf "\r\033[K  installing %d packages", n; fflush() } END { print "" }'
 	@touch $@
