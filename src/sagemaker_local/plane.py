@@ -18,7 +18,7 @@ from sagemaker_local.endpoints import Cloud
 from sagemaker_local.endpoints.fleet import EndpointFleet
 from sagemaker_local.errors import JobError
 from sagemaker_local.hosting import recover_endpoints
-from sagemaker_local.jobs import processing, training
+from sagemaker_local.jobs import processing, training, transform
 from sagemaker_local.jobs.queue import JobQueue, Stop
 from sagemaker_local.store import Record, Store
 
@@ -32,8 +32,9 @@ ENDED = frozenset({"Completed", "Failed", "Stopped"})
 _FAIL: dict[str, Callable[[Plane, str, str], None]] = {
     training.KIND: lambda plane, name, reason: training.end_training(plane, name, "Failed", "Failed", reason),
     processing.KIND: lambda plane, name, reason: processing.end_processing(plane, name, "Failed", reason),
+    transform.KIND: lambda plane, name, reason: transform.end_transform(plane, name, "Failed", reason),
 }
-_STATUS = {training.KIND: "TrainingJob", processing.KIND: "ProcessingJob"}
+_STATUS = {training.KIND: "TrainingJob", processing.KIND: "ProcessingJob", transform.KIND: "TransformJob"}
 
 
 class Plane:

@@ -13,6 +13,7 @@ from sagemaker_local.api import (
     processing_jobs,
     tags,
     training_jobs,
+    transform_jobs,
 )
 from sagemaker_local.plane import Plane
 
@@ -27,6 +28,7 @@ OPERATIONS: dict[str, Operation] = {
     "CreateModelPackageGroup": model_packages.create_model_package_group,
     "CreateProcessingJob": processing_jobs.create_processing_job,
     "CreateTrainingJob": training_jobs.create_training_job,
+    "CreateTransformJob": transform_jobs.create_transform_job,
     "DeleteEndpoint": endpoints.delete_endpoint,
     "DeleteEndpointConfig": endpoint_configs.delete_endpoint_config,
     "DeleteModel": models.delete_model,
@@ -40,6 +42,7 @@ OPERATIONS: dict[str, Operation] = {
     "DescribeModelPackageGroup": model_packages.describe_model_package_group,
     "DescribeProcessingJob": processing_jobs.describe_processing_job,
     "DescribeTrainingJob": training_jobs.describe_training_job,
+    "DescribeTransformJob": transform_jobs.describe_transform_job,
     "ListEndpointConfigs": endpoint_configs.list_endpoint_configs,
     "ListEndpoints": endpoints.list_endpoints,
     "ListModelPackageGroups": model_packages.list_model_package_groups,
@@ -48,8 +51,10 @@ OPERATIONS: dict[str, Operation] = {
     "ListProcessingJobs": processing_jobs.list_processing_jobs,
     "ListTags": tags.list_tags,
     "ListTrainingJobs": training_jobs.list_training_jobs,
+    "ListTransformJobs": transform_jobs.list_transform_jobs,
     "StopProcessingJob": processing_jobs.stop_processing_job,
     "StopTrainingJob": training_jobs.stop_training_job,
+    "StopTransformJob": transform_jobs.stop_transform_job,
     "UpdateEndpoint": endpoints.update_endpoint,
     "UpdateEndpointWeightsAndCapacities": endpoints.update_endpoint_weights_and_capacities,
     "UpdateModelPackage": model_packages.update_model_package,
