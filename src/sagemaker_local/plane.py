@@ -20,6 +20,7 @@ from sagemaker_local.errors import JobError
 from sagemaker_local.hosting import recover_endpoints
 from sagemaker_local.jobs import processing, training, transform
 from sagemaker_local.jobs.queue import JobQueue, Stop
+from sagemaker_local.monitoring import Scheduler
 from sagemaker_local.store import Record, Store
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class Plane:
         self.clients = Clients(config)
         self.jobs = JobQueue(config.cores)
         self.fleet = EndpointFleet(_make_cloud(config, self.clients), config.state_dir)
+        self.scheduler = Scheduler(self)
         self._folders = config.state_dir / "jobs"
         self._loop: asyncio.AbstractEventLoop | None = None
         self._background: set[Future[None]] = set()
@@ -58,9 +60,11 @@ class Plane:
         await self.fleet.open()
         await asyncio.to_thread(self._recover_jobs)
         await asyncio.to_thread(recover_endpoints, self)
+        self.scheduler.start()
 
     async def close(self) -> None:
         """End jobs and endpoints; endpoints come back at the next start, jobs do not."""
+        await asyncio.to_thread(self.scheduler.close)
         for task in list(self._background):
             task.cancel()
         await asyncio.gather(asyncio.to_thread(self.jobs.close), self.fleet.close())
