@@ -150,7 +150,8 @@ class Endpoint:
         """What a variant does. Raises KeyError."""
         if self.deployment is None:
             raise KeyError(variant)
-        return self.measurements[variant].read_load(len(self.deployment.variants[variant].workers))
+        known = self.deployment.variants[variant]
+        return self.measurements[variant].read_load(len(known.workers), known.desired_count)
 
     async def _ask(self, variant: Variant, call: _Call) -> Reply:
         try:

@@ -32,11 +32,13 @@ class Statistic:
 class Load:
     """A variant's load since it was started: auto scaling looks at differences of the sums.
 
-    `instances` are ready now; `invocations` were begun; `busy_seconds` is the sum over time of the number of
-    invocations under way (its difference over a time, divided by the time, is the mean concurrency).
+    `instances` are ready now, `desired` are wanted; `invocations` were begun; `busy_seconds` is the sum over
+    time of the number of invocations under way (its difference over a time, divided by the time, is the mean
+    concurrency).
     """
 
     instances: int
+    desired: int
     invocations: int
     busy_seconds: float
 
@@ -68,10 +70,10 @@ class VariantMeasurement:
         self._add("ModelLatency", model_seconds * 1e6)
         self._add("OverheadLatency", (total_seconds - model_seconds) * 1e6)
 
-    def read_load(self, instances: int) -> Load:
+    def read_load(self, instances: int, desired: int) -> Load:
         """The load until now."""
         self._move(0)
-        return Load(instances, self.invocations, self._busy_seconds)
+        return Load(instances, desired, self.invocations, self._busy_seconds)
 
     def take(self, dimensions: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
         """CloudWatch's MetricData of what was counted since the last call, for each set of dimensions."""

@@ -74,7 +74,7 @@ class Instance:
         backoff = self._limits.backoff_s
         while True:
             since = time.monotonic()
-            reason = await worker.watch()
+            reason = await worker.watch(self._changed)
             self.worker = None
             self._changed()
             logger.warning("worker %s is replaced: %s", worker.instance_id, reason)
@@ -107,7 +107,8 @@ class Variant:
     @property
     def workers(self) -> list[Worker]:
         """Those that are ready for requests."""
-        return [instance.worker for instance in self._instances if instance.worker is not None]
+        ready = [instance.worker for instance in self._instances if instance.worker is not None]
+        return [worker for worker in ready if not worker.doubtful.is_set()]
 
     async def start(self) -> None:
         """Start all instances. Raises EndpointError in AWS's words; then nothing is left running."""

@@ -45,6 +45,7 @@ class Worker:
     ) -> None:
         self.instance_id = f"i-{secrets.token_hex(9)[:17]}"
         self.in_flight = 0
+        self.doubtful = asyncio.Event()  # a connection was lost; no new requests before /ping answers again
         self._variant = variant
         self._folder = folder / self.instance_id
         self._model_dir = model_dir
@@ -65,14 +66,17 @@ class Worker:
             await self.stop(grace=0)
             raise
 
-    async def watch(self) -> str:
-        """Wait until the process ends or no longer answers /ping; says which."""
+    async def watch(self, trusted: Callable[[], None]) -> str:
+        """Wait until the process ends or no longer answers /ping; says which. `trusted` ends doubts."""
         failed = 0
         while failed < self._limits.failed_pings:
-            with contextlib.suppress(TimeoutError):
-                code = await asyncio.wait_for(asyncio.shield(self._exit), self._limits.ping_interval_s)
-                return _describe_exit(code, self._last_lines)
+            await self._wait_for_exit_or_doubt()
+            if self._exit.done():
+                return _describe_exit(self._exit.result(), self._last_lines)
             failed = 0 if await self._ping() else failed + 1
+            if failed == 0 and self.doubtful.is_set():
+                self.doubtful.clear()
+                trusted()
         return f"it did not answer /ping {failed} times in a row"
 
     async def invoke(self, headers: Mapping[str, str], body: bytes) -> Reply:
@@ -81,6 +85,9 @@ class Worker:
         self._idle.clear()
         try:
             return await self._client.request("POST", "/invocations", headers, body)
+        except ConnectionLost:
+            self.doubtful.set()
+            raise
         finally:
             self.in_flight -= 1
             if self.in_flight == 0:
@@ -113,6 +120,14 @@ class Worker:
         """The process, which leads a group of the same number."""
         assert self._process is not None
         return self._process.pid
+
+    async def _wait_for_exit_or_doubt(self) -> None:
+        doubt = asyncio.ensure_future(self.doubtful.wait())
+        # A doubt that a ping did not clear is looked at again soon, but not at once.
+        pause = 0.1 if self.doubtful.is_set() else self._limits.ping_interval_s
+        waiting = {self._exit} if self.doubtful.is_set() else {self._exit, doubt}
+        await asyncio.wait(waiting, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+        doubt.cancel()
 
     async def _spawn(self) -> None:
         self._folder.mkdir(parents=True)

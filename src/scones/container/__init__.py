@@ -1,1 +1,1 @@
-"""What runs inside SageMaker's containers: training, serving and monitoring."""
+"""Step 2: what runs inside SageMaker: `train`, `serve` and `monitor`, and the predictor they share."""

@@ -1,0 +1,1 @@
+"""AWS as the application uses it: boto3 in, dataclasses out."""
