@@ -21,6 +21,7 @@ from sagemaker_local.hosting import recover_endpoints
 from sagemaker_local.jobs import processing, training, transform
 from sagemaker_local.jobs.queue import JobQueue, Stop
 from sagemaker_local.monitoring import Scheduler
+from sagemaker_local.scalable import make_autoscaler
 from sagemaker_local.store import Record, Store
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Plane:
         self.clients = Clients(config)
         self.jobs = JobQueue(config.cores)
         self.fleet = EndpointFleet(_make_cloud(config, self.clients), config.state_dir)
+        self.autoscaler = make_autoscaler(self)
         self.scheduler = Scheduler(self)
         self._folders = config.state_dir / "jobs"
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -61,6 +63,7 @@ class Plane:
         await asyncio.to_thread(self._recover_jobs)
         await asyncio.to_thread(recover_endpoints, self)
         self.scheduler.start()
+        self.spawn(self.autoscaler.run())
 
     async def close(self) -> None:
         """End jobs and endpoints; endpoints come back at the next start, jobs do not."""
