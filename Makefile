@@ -1,4 +1,6 @@
 # A fresh machine needs Python >= 3.11, make and a package registry; nothing else.
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -40,5 +42,8 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "scones needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || echo missing); install one and say: make PYTHON=python3.12 ..."; exit 1; }
 	@echo "Setting up $(VENV) (first time: a few minutes; later: nothing)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar on -c constraints.txt -e '.[local,train,dev]'
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
+	  -c constraints.txt -e '.[local,train,report,dev]' | awk -v total=$$(grep -c == constraints.txt) \
+	  '/^Collecting/ { printf "\r\033[K  %d of %d: %s", ++n, total, $$2; fflush() } \
+	   /^Installing collected/ { printf "\r\033[K  installing %d packages", n; fflush() } END { print "" }'
 	@touch $@

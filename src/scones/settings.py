@@ -10,7 +10,6 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -22,24 +21,35 @@ FILE_NAME = "scones.toml"
 PREFIX = "SCONES_"
 
 
-def _setting(default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
-    return field(default=default, metadata={"help": text, "choices": choices})
-
-
 @dataclass(frozen=True)
 class Settings:
     """Typed, checked and never changed after loading."""
 
-    target: str = _setting("local", "Where to work: the local cloud or AWS.", ("local", "aws"))
-    region: str = _setting("us-east-1", "AWS region.")
-    state_dir: Path = _setting(Path(".scones"), "Where the local cloud and runs keep their state.")
-    cache_dir: Path = _setting(Path("~/.cache/scones"), "Where downloaded archives are kept.")
-    source: str = _setting("auto", "Data source: auto, cifar100, sample, folder:DIR, a path or a URL.")
-    classes: str = _setting("bicycle,motorcycle", "Classes to keep, in label order.")
-    seed: int = _setting(0, "Seed of every random choice.")
-    threshold: float = _setting(0.93, "Least confidence at which a check-in is routed (0 to 1).")
-    stack_name: str = _setting("scones", "Name of the CloudFormation stack of the application.")
-    log_level: str = _setting("warning", "Log level.", ("debug", "info", "warning", "error"))
+    target: str = field(
+        default="local",
+        metadata={"help": "Where to work: the local cloud or AWS.", "choices": ("local", "aws")},
+    )
+    region: str = field(default="us-east-1", metadata={"help": "AWS region."})
+    state_dir: Path = field(
+        default=Path(".scones"), metadata={"help": "Where the local cloud and runs keep their state."}
+    )
+    cache_dir: Path = field(
+        default=Path("~/.cache/scones"), metadata={"help": "Where downloaded archives are kept."}
+    )
+    source: str = field(
+        default="auto", metadata={"help": "Data source: auto, cifar100, sample, folder:DIR, a path or a URL."}
+    )
+    classes: str = field(default="bicycle,motorcycle", metadata={"help": "Classes to keep, in label order."})
+    seed: int = field(default=0, metadata={"help": "Seed of every random choice."})
+    threshold: float = field(
+        default=0.93, metadata={"help": "Least confidence at which a check-in is routed (0 to 1)."}
+    )
+    stack_name: str = field(
+        default="scones", metadata={"help": "Name of the CloudFormation stack of the application."}
+    )
+    log_level: str = field(
+        default="warning", metadata={"help": "Log level.", "choices": ("debug", "info", "warning", "error")}
+    )
 
 
 def load_settings(
@@ -49,15 +59,16 @@ def load_settings(
 ) -> Settings:
     """Merge the four layers into one checked table.
 
-    `flags` holds what was given on the command line (None = not given); `environment` defaults to `os.environ`,
-    `directory` (where scones.toml may lie) to the working directory. Raises UsageError for unknown keys or bad
-    values.
+    `flags` holds what was given on the command line (None = not given); `environment` defaults to
+    `os.environ`, `directory` (where scones.toml may lie) to the working directory. Raises UsageError for
+    unknown keys or bad values.
     """
     layers: dict[str, Any] = {}
     layers.update(_read_file((directory or Path.cwd()) / FILE_NAME))
     layers.update(_read_environment(os.environ if environment is None else environment))
     layers.update({key: value for key, value in (flags or {}).items() if value is not None})
-    settings = Settings(**{key: _convert(key, value) for key, value in layers.items()})
+    defaults = {entry.name: entry.default for entry in fields(Settings)}
+    settings = Settings(**{key: _convert(key, value) for key, value in {**defaults, **layers}.items()})
     if not 0 <= settings.threshold <= 1:
         raise UsageError(f"Setting threshold is {settings.threshold}; it must lie between 0 and 1.")
     return settings
@@ -94,20 +105,33 @@ def _check_known(key: str, origin: str) -> None:
 
 
 def _convert(key: str, value: Any) -> Any:
-    entry = next(entry for entry in fields(Settings) if entry.name == key)
-    kind = type(entry.default)
-    accepted: types.UnionType | type = int | float if kind is float else kind
-    if not isinstance(value, str) and (isinstance(value, bool) or not isinstance(value, accepted)):
-        raise UsageError(f"Setting {key} is {value!r}; it must be {_name_type(kind)}.")
+    default, choices = _describe(key)
     try:
-        converted = kind(value)
-    except ValueError:
-        raise UsageError(f"Setting {key} is {value!r}; it must be {_name_type(kind)}.") from None
-    choices = entry.metadata["choices"]
+        converted = _cast(default, value)
+    except (TypeError, ValueError):
+        raise UsageError(f"Setting {key} is {value!r}; it must be {_name_type(default)}.") from None
     if choices and converted not in choices:
         raise UsageError(f"Setting {key} is {value!r}; it must be one of {', '.join(choices)}.")
-    return converted.expanduser() if isinstance(converted, Path) else converted
+    return converted
 
 
-def _name_type(kind: type) -> str:
-    return {int: "a whole number", float: "a number", str: "text"}.get(kind, "a path")
+def _describe(key: str) -> tuple[Any, tuple[str, ...]]:
+    entry = next(entry for entry in fields(Settings) if entry.name == key)
+    return entry.default, entry.metadata.get("choices", ())
+
+
+def _cast(default: Any, value: Any) -> Any:
+    """`value` (text from the environment, or a typed value from file or flag) as the type of `default`."""
+    if isinstance(value, bool):
+        raise TypeError("no setting is a truth value")
+    if isinstance(default, Path):
+        return Path(value).expanduser()
+    if isinstance(default, str):
+        return str(value)
+    if isinstance(default, int) and isinstance(value, float):
+        raise TypeError("a fraction is no whole number")
+    return type(default)(value)
+
+
+def _name_type(default: Any) -> str:
+    return {int: "a whole number", float: "a number", str: "text"}.get(type(default), "a path")

@@ -19,8 +19,14 @@ ALLOWED = {
     "scones.settings": set(),
     "scones.cli": {"click", "rich"},
     "scones.cli.doctor": {"click", "rich"},
+    "scones.cli.data": {"click", "rich", "numpy", "PIL"},
+    "scones.data": {"numpy", "PIL"},
+    "scones.data.upload": {"numpy", "PIL", "boto3", "botocore"},
     "sagemaker_local": set(),
     "local_cloud": set(),
+    "local_cloud.lifecycle": set(),
+    "local_cloud.server": {"uvicorn", "click"},
+    "scones.cli.cloud": {"click", "rich", "local_cloud"},
 }
 
 

@@ -1,1 +1,1 @@
-"""AWS, or the local cloud: boto3 in, dataclasses out."""
+"""AWS as the application uses it: boto3 in, dataclasses out."""

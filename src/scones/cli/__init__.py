@@ -21,6 +21,12 @@ narration = Console(stderr=True, highlight=False)
 
 # Command -> where it lives and one line of help, so that `scones --help` imports none of them.
 COMMANDS = {
+    "data": ("scones.cli.data:data", "Stage images for training, describe what was staged."),
+    "model": ("scones.cli.model:model", "Train, evaluate and list classifiers."),
+    "up": ("scones.cli.cloud:up", "Start the local cloud."),
+    "down": ("scones.cli.cloud:down", "Stop the local cloud; its state stays."),
+    "status": ("scones.cli.cloud:status", "Say whether the local cloud runs, and where."),
+    "env": ("scones.cli.cloud:env", "Print its endpoint and credentials, or run a command with them."),
     "app": ("scones.cli.app:app", "The application's stack: deploy, outputs, seed, delete."),
     "workflow": ("scones.cli.workflow:workflow", "Check-ins: run, show, batch, simulate."),
     "doctor": ("scones.cli.doctor:doctor", "Say what is installed, what is missing and what to do."),

@@ -1,0 +1,147 @@
+"""Puts the local cloud together in this process and serves it until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import uvicorn
+
+from local_cloud import emulator
+from local_cloud.cloud import HOST, PORT, Cloud, Places, read_credentials
+from local_cloud.durability import Durability
+from local_cloud.errors import StartFailed
+from local_cloud.gateway import Gateway
+from local_cloud.lifecycle import Running
+from local_cloud.lifespan import run_lifespan
+from local_cloud.requests import Application
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+class _HttpServer(uvicorn.Server):
+    """uvicorn, with the signals left to us: mounted applications still need it while they stop."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def run(places: Places, region: str, mounts: Mapping[str, str], port: int | None, tell: Tell) -> None:
+    """Serve the cloud of `places` until SIGTERM or SIGINT.
+
+    `mounts` maps a SigV4 service name to `module:factory`; `tell` gets the fields of Running when requests
+    are answered. Raises CorruptState or StartFailed; nothing was changed then.
+    """
+    with closing(_listen(port)) as listener, ExitStack() as stack:
+        cloud = Cloud(places, listener.getsockname()[1], read_credentials(places), region)
+        emulator.configure(cloud)
+        durability = Durability(cloud)
+        emulator.seed_account(cloud)
+        stack.callback(durability.close)
+        for part in _install_parts(cloud):
+            stack.callback(part.close)
+        asyncio.run(_serve(cloud, listener, _load_mounts(cloud, mounts), durability, tell))
+
+
+async def _serve(
+    cloud: Cloud, listener: socket.socket, mounts: dict[str, Application], durability: Durability, tell: Tell
+) -> None:
+    from ministack.app import app as aws
+
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    # ministack's own shutdown only looks for services that are not here.
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(run_lifespan(aws, shutdown=False))
+        await stack.enter_async_context(_serve_http(Gateway(aws, mounts, durability), listener))
+        for application in {id(mount): mount for mount in mounts.values()}.values():
+            await stack.enter_async_context(run_lifespan(application))
+        sweeping = asyncio.create_task(durability.sweep_forever())
+        stack.callback(sweeping.cancel)
+        tell(_announce(cloud))
+        await stopped.wait()
+
+
+@asynccontextmanager
+async def _serve_http(gateway: Gateway, listener: socket.socket) -> AsyncIterator[None]:
+    config = uvicorn.Config(
+        gateway,
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=5,
+        ws="none",
+    )
+    server = _HttpServer(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started:
+        await asyncio.sleep(0.005)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving
+
+
+def _listen(port: int | None) -> socket.socket:
+    """A socket on loopback at `port`; None: at 4566, or anywhere if that is taken. Raises StartFailed."""
+    for candidate in (PORT, 0) if port is None else (port,):
+        listener = socket.socket(proto=socket.IPPROTO_TCP)  # asyncio sets TCP_NODELAY only when told TCP
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, candidate))
+            listener.listen(1024)
+            return listener
+        except OSError as error:
+            listener.close()
+            reason = error.strerror
+    raise StartFailed(
+        f"Port {port} cannot be used: {reason}.", "Give another --port, or none to have one chosen."
+    )
+
+
+def _install_parts(cloud: Cloud) -> Iterator[Any]:
+    """Parts that replace something of ministack, each with a `close`."""
+    if find_spec("local_cloud.states"):
+        import_module("local_cloud.states").install()
+    if find_spec("local_cloud.lambdas"):
+        yield import_module("local_cloud.lambdas").install(cloud.places.home / "lambdas", cloud.endpoint_url)
+
+
+def _load_mounts(cloud: Cloud, mounts: Mapping[str, str]) -> dict[str, Application]:
+    made: dict[str, Application] = {}
+    for factory in sorted(set(mounts.values())):
+        module, _, name = factory.partition(":")
+        made[factory] = getattr(import_module(module), name)(cloud)
+    return {service: made[factory] for service, factory in mounts.items()}
+
+
+def _announce(cloud: Cloud) -> dict[str, Any]:
+    running = Running(
+        endpoint_url=cloud.endpoint_url,
+        port=cloud.port,
+        region=cloud.region,
+        account_id=cloud.account_id,
+        server_pid=os.getpid(),
+        keeper_pid=os.getppid(),
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    scratch = cloud.places.running.with_suffix(".tmp")
+    scratch.write_text(json.dumps(asdict(running)), encoding="utf-8")
+    scratch.replace(cloud.places.running)
+    return asdict(running)

@@ -1,0 +1,86 @@
+"""CreateProcessingJob and its kin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sagemaker_local.api.records import Listing, find_record, list_records, new_record
+from sagemaker_local.api.tags import keep_tags
+from sagemaker_local.errors import conflict, reject
+from sagemaker_local.images import find_image
+from sagemaker_local.jobs.environment import BASE
+from sagemaker_local.jobs.processing import KIND, run_processing
+from sagemaker_local.plane import ENDED, Plane
+from sagemaker_local.store import Record
+
+_LISTING = Listing("ProcessingJobSummaries", "ProcessingJobName", "ProcessingJobStatus", "Ascending")
+
+
+def create_processing_job(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
+    """CreateProcessingJob: check, keep, queue."""
+    _check_request(plane, request)
+    name = request["ProcessingJobName"]
+    arn = plane.arn(KIND, name)
+    record = new_record(request, ProcessingJobArn=arn, ProcessingJobStatus="InProgress")
+    if not plane.store.add(KIND, name, arn, record):
+        raise conflict(
+            f"Job name must be unique within an AWS account and region, and a job with this name already exists ({arn})"
+        )
+    keep_tags(plane, arn, request.get("Tags", ()))
+    plane.run_job(KIND, name, run_processing)
+    return {"ProcessingJobArn": arn}
+
+
+def _check_request(plane: Plane, request: dict[str, Any]) -> None:
+    image = find_image(plane.config.images, request["AppSpecification"]["ImageUri"])
+    if image.process is None and not request["AppSpecification"].get("ContainerEntrypoint"):
+        raise reject(f"The image {request['AppSpecification']['ImageUri']} needs a ContainerEntrypoint.")
+    if request["ProcessingResources"]["ClusterConfig"]["InstanceCount"] != 1:
+        raise reject("ClusterConfig: InstanceCount must be 1; this SageMaker is one machine.")
+    for entry in request.get("ProcessingInputs", ()):
+        source = entry.get("S3Input")
+        if source is None:
+            raise reject(f"ProcessingInput {entry['InputName']}: only S3Input is available here.")
+        if source.get("S3InputMode", "File") == "Pipe":
+            raise reject(
+                f"ProcessingInput {entry['InputName']}: S3InputMode Pipe is not available here; use File."
+            )
+        _check_path(f"ProcessingInput {entry['InputName']}", source)
+    for output in request.get("ProcessingOutputConfig", {}).get("Outputs", ()):
+        if "S3Output" not in output:
+            raise reject(f"ProcessingOutput {output['OutputName']}: only S3Output is available here.")
+        _check_path(f"ProcessingOutput {output['OutputName']}", output["S3Output"])
+
+
+def _check_path(place: str, holder: dict[str, Any]) -> None:
+    path = holder.get("LocalPath", "")
+    if not path.startswith(f"{BASE}/processing/") or ".." in path.split("/"):
+        raise reject(f"{place}: LocalPath must begin with {BASE}/processing/.")
+
+
+def describe_processing_job(plane: Plane, request: dict[str, Any]) -> Record:
+    """DescribeProcessingJob."""
+    name = request["ProcessingJobName"]
+    return find_record(plane, KIND, name, f"Could not find requested job with name: {name}")
+
+
+def list_processing_jobs(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
+    """ListProcessingJobs."""
+    return list_records(request, plane.store.list(KIND), _LISTING)
+
+
+def stop_processing_job(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
+    """StopProcessingJob."""
+    name = request["ProcessingJobName"]
+
+    def edit(record: Record) -> None:
+        if record["ProcessingJobStatus"] in ENDED:
+            raise reject(
+                f"The request was rejected because the processing job is in status {record['ProcessingJobStatus']}."
+            )
+        record["ProcessingJobStatus"] = "Stopping"
+
+    if plane.store.change(KIND, name, edit) is None:
+        raise reject(f"Could not find requested job with name: {name}")
+    plane.jobs.stop((KIND, name))
+    return {}

@@ -1,0 +1,112 @@
+"""CreateTrainingJob and its kin."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sagemaker_local.api.records import Listing, find_record, list_records, new_record
+from sagemaker_local.api.tags import keep_tags
+from sagemaker_local.errors import conflict, reject
+from sagemaker_local.images import find_image
+from sagemaker_local.jobs.training import KIND, move_to, run_training
+from sagemaker_local.plane import ENDED, Plane
+from sagemaker_local.store import Record
+
+_LISTING = Listing("TrainingJobSummaries", "TrainingJobName", "TrainingJobStatus", "Ascending")
+_DAY = 86_400
+
+
+def create_training_job(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
+    """CreateTrainingJob: check, keep, queue."""
+    _check_request(plane, request)
+    name = request["TrainingJobName"]
+    arn = plane.arn(KIND, name)
+    record = new_record(request, TrainingJobArn=arn, TrainingJobStatus="InProgress")
+    record["StoppingCondition"] = {"MaxRuntimeInSeconds": _DAY, **request.get("StoppingCondition", {})}
+    for member in (
+        "EnableNetworkIsolation",
+        "EnableInterContainerTrafficEncryption",
+        "EnableManagedSpotTraining",
+    ):
+        record.setdefault(member, False)
+    move_to(record, "Pending")
+    if not plane.store.add(KIND, name, arn, record):
+        raise conflict(
+            "Training job names must be unique within an AWS account and region, and a training job with this "
+            f"name already exists ({arn})"
+        )
+    keep_tags(plane, arn, request.get("Tags", ()))
+    plane.run_job(KIND, name, run_training)
+    return {"TrainingJobArn": arn}
+
+
+def _check_request(plane: Plane, request: dict[str, Any]) -> None:
+    algorithm, resources = request.get("AlgorithmSpecification", {}), request.get("ResourceConfig", {})
+    if "TrainingImage" not in algorithm:
+        raise reject(
+            "AlgorithmSpecification needs a TrainingImage; algorithms by name are not available here."
+        )
+    image = find_image(plane.config.images, algorithm["TrainingImage"])
+    if image.train is None and not image.script_mode and not algorithm.get("ContainerEntrypoint"):
+        raise reject(f"The image {algorithm['TrainingImage']} cannot train.")
+    if resources.get("InstanceCount", 1) != 1 or resources.get("InstanceGroups"):
+        raise reject("ResourceConfig: InstanceCount must be 1; this SageMaker is one machine.")
+    for definition in algorithm.get("MetricDefinitions", ()):
+        _check_regex(definition)
+    _check_inputs(request, algorithm.get("TrainingInputMode", "File"))
+
+
+def _check_regex(definition: dict[str, str]) -> None:
+    try:
+        re.compile(definition["Regex"])
+    except re.error as error:
+        raise reject(f"MetricDefinition {definition['Name']}: the Regex cannot be read: {error}.") from None
+
+
+def _check_inputs(request: dict[str, Any], mode: str) -> None:
+    names = [channel["ChannelName"] for channel in request.get("InputDataConfig", ())]
+    if len(set(names)) != len(names):
+        raise reject("ChannelName values must be unique within InputDataConfig.")
+    for channel in request.get("InputDataConfig", ()):
+        name = channel["ChannelName"]
+        if channel.get("InputMode", mode) == "Pipe":
+            raise reject(f"Channel {name}: input mode Pipe is not available here; use File or FastFile.")
+        if "S3DataSource" not in channel["DataSource"]:
+            raise reject(f"Channel {name}: only S3DataSource is available here.")
+        if channel["DataSource"]["S3DataSource"]["S3DataType"] == "Converse":
+            raise reject(f"Channel {name}: S3DataType Converse is not available here.")
+        if (
+            channel.get("CompressionType", "None") != "None"
+            or channel.get("RecordWrapperType", "None") != "None"
+        ):
+            raise reject(f"Channel {name}: CompressionType and RecordWrapperType must be None in File mode.")
+
+
+def describe_training_job(plane: Plane, request: dict[str, Any]) -> Record:
+    """DescribeTrainingJob."""
+    return find_record(plane, KIND, request["TrainingJobName"], "Requested resource not found.")
+
+
+def list_training_jobs(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
+    """ListTrainingJobs."""
+    return list_records(request, plane.store.list(KIND), _LISTING)
+
+
+def stop_training_job(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
+    """StopTrainingJob: SIGTERM, 120 s later SIGKILL."""
+    name = request["TrainingJobName"]
+
+    def edit(record: Record) -> None:
+        if record["TrainingJobStatus"] in ENDED:
+            raise reject(
+                f"The request was rejected because the training job is in status {record['TrainingJobStatus']}."
+            )
+        if record["TrainingJobStatus"] != "Stopping":
+            record["TrainingJobStatus"] = "Stopping"
+            move_to(record, "Stopping")
+
+    if plane.store.change(KIND, name, edit) is None:
+        raise reject("Requested resource not found.")
+    plane.jobs.stop((KIND, name))
+    return {}

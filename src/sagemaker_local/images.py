@@ -1,0 +1,46 @@
+"""The image registry: which commands stand for which container image."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sagemaker_local.errors import reject
+
+# {registry}/{repository}:{tag}, {registry}/{repository}@sha256:…
+_ACCOUNT = re.compile(r"^(?P<registry>[^/]+)/(?P<repository>[^:@]+)(?:[:@].*)?$")
+
+
+@dataclass(frozen=True)
+class Image:
+    """Images whose URI matches `pattern` (a regular expression for the whole URI) run these commands.
+
+    `train`, `serve` and `process` are what the container's entrypoint does for `docker run IMAGE train`,
+    `docker run IMAGE serve` and for a processing job; None: the image cannot do that. A processing job's own
+    entrypoint replaces `process`. `python` runs entrypoints that say `python` or `python3`. With
+    `script_mode` and no `train`, the public sagemaker-training toolkit runs the user's script.
+    """
+
+    pattern: str
+    train: tuple[str, ...] | None = None
+    serve: tuple[str, ...] | None = None
+    process: tuple[str, ...] | None = None
+    python: str | None = None
+    script_mode: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def find_image(images: Sequence[Image], uri: str) -> Image:
+    """The first image that matches `uri`. Raises ApiError (ValidationException) when none does."""
+    for image in images:
+        if re.fullmatch(image.pattern, uri):
+            return image
+    known = ", ".join(image.pattern for image in images) or "none"
+    raise reject(f"No command is registered for the image {uri}. Known images: {known}.")
+
+
+def repository(uri: str) -> str:
+    """The repository of an image URI: `123.dkr.ecr.eu-west-1.amazonaws.com/a/b:1` gives `a/b`."""
+    match = _ACCOUNT.match(uri)
+    return match["repository"] if match else uri

@@ -1,0 +1,1 @@
+"""Training, processing and batch transform jobs: containers as supervised processes."""

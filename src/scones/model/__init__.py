@@ -1,0 +1,2 @@
+"""Step 2: the classifier. Network, training, calibration, export, evaluation; PyTorch is loaded nowhere
+else."""

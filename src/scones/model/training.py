@@ -1,0 +1,322 @@
+"""Fine-tunes EfficientNet-Lite0 on a few hundred to a few thousand pictures, on two CPU cores, in about two
+minutes.
+
+    1. Embed every picture and its mirror image with the ImageNet network; fit the last layer by logistic
+    regression. 2. Freeze the stem and the first five blocks; fine-tune the rest and the last layer with
+    AdamW: rates warm up over
+       the first tenth of the steps, then fall to nothing as a cosine.
+    3. Each epoch varies every picture at random (`augmentation`), at a side that grows from 96 to 160
+    pixels; each
+       step adds a few pictures of no class, whose target is "don't know".
+    4. Stop early when validation gets no better, and go back to its best epoch.
+
+Deterministic on one machine: every epoch has its own random numbers, drawn from the seed and its number, so
+a run that was killed and resumed from its checkpoint ends with the same weights as one that was not.
+
+Measured results: benchmarks/train.json (mean and standard deviation over seeds, cross-validation, baselines,
+hardware, versions and the command); docs/explanation/classifier.md says what was tried.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from scones.errors import ModelError
+from scones.model.augmentation import augment, make_outliers
+from scones.model.checkpoint import load_checkpoint, save_checkpoint
+from scones.model.dataset import Dataset, Split
+from scones.model.network import EMBEDDING, EfficientNetLite, load_imagenet, normalise
+from scones.model.pixels import SIZE
+from scones.model.recipe import Recipe
+
+FIRST_SIDE = 96  # pixels; blurred little, cheap
+GROWTH = 0.6  # share of the epochs after which the side is SIZE
+WARM_UP = 0.1  # share of the steps
+MOST_GRADIENT = 5.0
+HEAD_PENALTY = 0.01  # of the logistic regression
+OUTLIER_WEIGHT = 0.5
+EVALUATION_BATCH = 50
+# Measured peak beside the pictures themselves: PyTorch, the network, AdamW's state and one step's
+# activations.
+WORKING_BYTES = 1_200_000_000
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch did. Losses are mean cross-entropies; validation fields are None without such a
+    split."""
+
+    number: int
+    epochs: int
+    side: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network ready for export, and how it came about."""
+
+    network: EfficientNetLite
+    history: tuple[Epoch, ...]
+    stopped: str = ""  # "", "early" or "signal"
+
+
+def train(
+    dataset: Dataset,
+    recipe: Recipe,
+    report: Callable[[Epoch], None] = lambda epoch: None,
+    checkpoint: Path | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Trained:
+    """Fine-tune on `dataset.splits["train"]`, watching `validation` if there is one.
+
+    `report` hears of each epoch; `checkpoint` is written after each, and resumed from when it belongs to
+    the same data and recipe; `should_stop` is asked at each step. Raises ModelError when memory is short,
+    the checkpoint is damaged, or the loss is no longer finite.
+    """
+    training, validation = dataset.splits["train"], dataset.splits.get("validation")
+    check_memory(training)
+    set_up(recipe)
+    resumed = load_checkpoint(checkpoint, recipe, dataset.digest)
+    network = _prepare(training, len(dataset.classes), recipe, fitted=resumed is None)
+    optimizer = _make_optimizer(network, recipe)
+    history: list[Epoch] = []
+    if resumed is not None:
+        network.load_state_dict(resumed.network)
+        optimizer.load_state_dict(resumed.optimizer)
+        history = [Epoch(**entry) for entry in resumed.history]
+    best = resumed.best if resumed is not None else None
+    for number in range(len(history), recipe.epochs):
+        if _is_stale(history, recipe):
+            break
+        epoch = _run_epoch(network, optimizer, training, validation, recipe, number, should_stop)
+        if epoch is None:
+            return Trained(network, tuple(history), "signal")
+        history.append(epoch)
+        report(epoch)
+        if _is_best(history):
+            best = {name: value.clone() for name, value in network.state_dict().items()}
+        save_checkpoint(
+            checkpoint, recipe, dataset.digest, network, optimizer, [asdict(e) for e in history], best
+        )
+    if not _is_stale(history, recipe):
+        return Trained(network, tuple(history))
+    network.load_state_dict(best or network.state_dict())
+    return Trained(network, tuple(history), "early")
+
+
+def set_up(recipe: Recipe) -> None:
+    """PyTorch's process-wide state: threads, random numbers, no denormals (they are slow and do no good)."""
+    torch.set_num_threads(recipe.threads or os.cpu_count() or 1)
+    torch.set_flush_denormal(True)
+    torch.manual_seed(recipe.seed)
+
+
+def check_memory(training: Split, available: int | None = None) -> None:
+    """Raises ModelError when less memory is free than training takes."""
+    if available is None:
+        available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        available = max(available, _read_available())
+    if available < WORKING_BYTES:
+        raise ModelError(
+            f"Training {len(training)} pictures takes {WORKING_BYTES / 1e9:.1f} GB of memory; "
+            f"{available / 1e9:.1f} GB is free.",
+            "Close other programs, or use a machine with more memory.",
+        )
+
+
+def _read_available() -> int:
+    """Linux's own estimate, which counts what the page cache would give back; 0 elsewhere."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), 0)
+
+
+def _prepare(training: Split, classes: int, recipe: Recipe, fitted: bool) -> EfficientNetLite:
+    """The ImageNet network with a last layer for `classes`, fitted unless a checkpoint brings its own."""
+    network = load_imagenet()
+    head = fit_head(network, training, classes) if fitted else nn.Linear(EMBEDDING, classes)
+    network.classifier = head
+    for frozen in (network.stem, *network.blocks[: recipe.frozen_blocks]):
+        frozen.requires_grad_(False)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
+
+
+def fit_head(network: EfficientNetLite, training: Split, classes: int) -> nn.Linear:
+    """Logistic regression on the standardised embeddings of the pictures and their mirror images."""
+    both = [compute_embeddings(network, training.pixels, mirrored=mirrored) for mirrored in (False, True)]
+    embeddings, labels = torch.cat(both), torch.from_numpy(training.labels).repeat(2)
+    mean, deviation = embeddings.mean(0), embeddings.std(0) + 1e-3
+    head = nn.Linear(EMBEDDING, classes)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    optimizer = torch.optim.LBFGS(head.parameters(), max_iter=100, line_search_fn="strong_wolfe")
+    inputs = (embeddings - mean) / deviation
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(head(inputs), labels) + HEAD_PENALTY / 2 * head.weight.square().sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)  # type: ignore[arg-type,no-untyped-call]
+    with torch.no_grad():
+        head.weight.div_(deviation)
+        head.bias.sub_(head.weight @ mean)
+    return head
+
+
+def to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
+    """(n, side, side, 3) bytes to a (n, 3, side, side) tensor that shares them."""
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+
+
+@torch.no_grad()
+def compute_embeddings(
+    network: EfficientNetLite, pixels: NDArray[np.uint8], mirrored: bool = False
+) -> Tensor:
+    """Embeddings (n, 1280) of unvaried pictures."""
+    parts = []
+    for start in range(0, len(pixels), EVALUATION_BATCH):
+        x = normalise(to_tensor(pixels[start : start + EVALUATION_BATCH]))
+        x = x.flip(3) if mirrored else x
+        parts.append(network.embed(x.contiguous(memory_format=torch.channels_last)))
+    return torch.cat(parts)
+
+
+def _make_optimizer(network: EfficientNetLite, recipe: Recipe) -> torch.optim.AdamW:
+    backbone = [p for name, p in network.named_parameters() if p.requires_grad and "classifier" not in name]
+    decayed = {"params": [p for p in backbone if p.dim() > 1], "peak": recipe.learning_rate}
+    biases = {
+        "params": [p for p in backbone if p.dim() == 1],
+        "peak": recipe.learning_rate,
+        "weight_decay": 0.0,
+    }
+    head = {"params": list(network.classifier.parameters()), "peak": recipe.head_learning_rate}
+    return torch.optim.AdamW([decayed, biases, head], lr=0.0, weight_decay=recipe.weight_decay)
+
+
+def choose_side(number: int, epochs: int) -> int:
+    """The pictures' side in epoch `number` (from 0), a multiple of 16 from FIRST_SIDE to SIZE."""
+    progress = min(1.0, number / max(1.0, GROWTH * (epochs - 1)))
+    return 16 * round((FIRST_SIDE + progress * (SIZE - FIRST_SIDE)) / 16)
+
+
+def _scale_rate(step: int, steps: int) -> float:
+    warm = max(1, int(steps * WARM_UP))
+    return (
+        (step + 1) / warm if step < warm else 0.5 * (1 + math.cos(math.pi * (step - warm) / (steps - warm)))
+    )
+
+
+def _run_epoch(
+    network: EfficientNetLite,
+    optimizer: torch.optim.AdamW,
+    training: Split,
+    validation: Split | None,
+    recipe: Recipe,
+    number: int,
+    should_stop: Callable[[], bool],
+) -> Epoch | None:
+    """One pass over the training pictures and one look at validation; None when told to stop."""
+    started = time.perf_counter()
+    generator = torch.Generator().manual_seed(recipe.seed * 10_007 + number)
+    torch.manual_seed(recipe.seed * 10_007 + number)  # of dropout
+    side, losses, right = choose_side(number, recipe.epochs), 0.0, 0
+    batches = list(_draw_batches(len(training), recipe.mini_batch_size, generator))
+    for position, chosen in enumerate(batches):
+        if should_stop():
+            return None
+        rate = _scale_rate(number * len(batches) + position, recipe.epochs * len(batches))
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group["peak"]
+        step_loss, hits = _take_step(network, optimizer, training, chosen, side, recipe, generator)
+        losses, right = losses + step_loss, right + hits
+    seen = sum(len(chosen) for chosen in batches)
+    loss, accuracy = evaluate(network, validation) if validation is not None else (None, None)
+    return Epoch(
+        number + 1, recipe.epochs, side, losses / len(batches), right / seen, loss, accuracy,
+        seconds=time.perf_counter() - started,
+    )  # fmt: skip
+
+
+def _draw_batches(count: int, size: int, generator: Generator) -> Iterator[Tensor]:
+    """Shuffled indices; the last, incomplete batch is left out unless it is the only one."""
+    order = torch.randperm(count, generator=generator)
+    for start in range(0, max(count - size + 1, 1), size):
+        yield order[start : start + size]
+
+
+def _take_step(
+    network: EfficientNetLite,
+    optimizer: torch.optim.AdamW,
+    training: Split,
+    chosen: Tensor,
+    side: int,
+    recipe: Recipe,
+    generator: Generator,
+) -> tuple[float, int]:
+    """Loss of the step and how many of its varied pictures were classified rightly."""
+    pixels, labels = to_tensor(training.pixels[chosen.numpy()]), torch.from_numpy(training.labels)[chosen]
+    strangers = make_outliers(pixels, round(len(chosen) * recipe.outliers), side, generator)
+    x = normalise(torch.cat([augment(pixels, side, generator), strangers]))
+    with torch.no_grad():
+        x = network.extract(x.contiguous(memory_format=torch.channels_last), recipe.frozen_blocks)
+    embeddings = network.embed(x, skip=recipe.frozen_blocks, stem=False)
+    logits = network.classifier(F.dropout(embeddings, recipe.dropout))
+    known, unknown = logits[: len(labels)], logits[len(labels) :]
+    loss = F.cross_entropy(known, labels, label_smoothing=recipe.label_smoothing)
+    if len(unknown):  # cross-entropy to "every class alike"
+        loss = loss - OUTLIER_WEIGHT * F.log_softmax(unknown, 1).mean() * len(unknown) / len(known)
+    if not torch.isfinite(loss):
+        raise ModelError("The training loss is no longer finite.", "Lower learning_rate.")
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(network.parameters(), MOST_GRADIENT)
+    optimizer.step()
+    return loss.item(), int((known.argmax(1) == labels).sum())
+
+
+@torch.no_grad()
+def evaluate(network: EfficientNetLite, split: Split) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy on unvaried pictures."""
+    logits, labels = (
+        network.classifier(compute_embeddings(network, split.pixels)),
+        torch.from_numpy(split.labels),
+    )
+    return F.cross_entropy(logits, labels).item(), (logits.argmax(1) == labels).float().mean().item()
+
+
+def _is_best(history: list[Epoch]) -> bool:
+    losses = [epoch.validation_loss for epoch in history if epoch.validation_loss is not None]
+    return bool(losses) and losses[-1] == min(losses)
+
+
+def _is_stale(history: list[Epoch], recipe: Recipe) -> bool:
+    """Whether the last `early_stopping_patience` epochs brought no lower validation loss."""
+    losses = [epoch.validation_loss for epoch in history if epoch.validation_loss is not None]
+    since = len(losses) - 1 - losses.index(min(losses)) if losses else 0
+    return recipe.early_stopping and since >= recipe.early_stopping_patience
+
+
+def with_seed(recipe: Recipe, seed: int) -> Recipe:
+    """The same recipe under another seed."""
+    return replace(recipe, seed=seed)

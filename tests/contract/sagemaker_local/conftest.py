@@ -1,0 +1,109 @@
+"""One SageMaker for all tests of this folder; tests make their own buckets and names."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+PROGRAM = Path(__file__).with_name("program.py")
+ROLE = "arn:aws:iam::000000000000:role/sagemaker"
+IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/toy:1"
+RESOURCES = {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 1}
+
+
+class LocalSageMaker:
+    """The program and boto3's clients to it."""
+
+    def __init__(self, state_dir: Path, cores: int = 2) -> None:
+        self.state_dir = state_dir
+        self.process = subprocess.Popen(
+            [sys.executable, str(PROGRAM), str(state_dir), str(cores)],
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, "the program did not start"
+        self.url = f"http://127.0.0.1:{json.loads(line)['port']}"
+
+    def client(self, service: str, **options: Any) -> Any:
+        settings = Config(
+            retries={"max_attempts": 1}, read_timeout=120, s3={"addressing_style": "path"}, **options
+        )
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name="us-east-1",
+            aws_access_key_id="000000000000",
+            aws_secret_access_key="test",
+            config=settings,
+        )
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        if self.process.poll() is None:
+            os.kill(self.process.pid, number)
+        self.process.wait(30)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSageMaker]:
+    running = LocalSageMaker(tmp_path_factory.mktemp("sagemaker"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def sagemaker(cloud: LocalSageMaker) -> Any:
+    return cloud.client("sagemaker")
+
+
+@pytest.fixture(scope="session")
+def s3(cloud: LocalSageMaker) -> Any:
+    return cloud.client("s3")
+
+
+@pytest.fixture
+def name() -> str:
+    return f"t-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def bucket(s3: Any, name: str) -> str:
+    s3.create_bucket(Bucket=name)
+    return name
+
+
+def training_request(name: str, bucket: str, **changes: Any) -> dict[str, Any]:
+    """A CreateTrainingJob request that works as it stands."""
+    return {
+        "TrainingJobName": name,
+        "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
+        "RoleArn": ROLE,
+        "OutputDataConfig": {"S3OutputPath": f"s3://{bucket}/out"},
+        "ResourceConfig": RESOURCES,
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+        **changes,
+    }
+
+
+def wait_for(read: Callable[[], Any], wanted: Callable[[Any], bool], seconds: float = 60) -> Any:
+    """The first value of `read()` that is `wanted`."""
+    deadline = time.monotonic() + seconds
+    while not wanted(value := read()):
+        assert time.monotonic() < deadline, value
+        time.sleep(0.05)
+    return value

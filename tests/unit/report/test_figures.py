@@ -1,0 +1,118 @@
+"""Figures say what the check-ins say, also where there is little or nothing to say."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from synthetic import CLASSES, START, make_checkins
+
+from scones.report import figures
+from scones.report.checkins import CheckIn, count_outcomes, select_uncertain, select_wrong
+from scones.report.measures import bound_share, measure_calibration_error, sweep_threshold
+
+
+def checkin(outcome: str, *probabilities: float, truth: int | None = None) -> CheckIn:
+    return CheckIn("key", "arn", outcome, START, 0.2, {"classifyImage": 0.1}, probabilities, truth=truth)
+
+
+def test_outcomes_count_every_checkin_once() -> None:
+    found = [checkin("ROUTED"), checkin("EndpointUnavailable"), checkin("ROUTED"), checkin("InvalidImage")]
+    assert count_outcomes(found) == {
+        "ROUTED": 2,
+        "LowConfidence": 0,
+        "InvalidImage": 1,
+        "EndpointUnavailable": 1,
+    }
+    rows = figures.draw_outcomes(found).rows
+    assert [row["share"] for row in rows] == [0.5, 0, 0.25, 0.25]
+
+
+def test_confidence_over_time_names_what_is_under_the_threshold_and_wrong() -> None:
+    found = [checkin("ROUTED", 0.95, 0.05, truth=1), checkin("LowConfidence", 0.4, 0.6, truth=1)]
+    figure = figures.draw_confidence_over_time(found, CLASSES, 0.93)
+    assert "1 lie under the threshold of 0.93; 1 are wrong" in figure.summary
+    assert figure.traces[0]["marker"]["symbol"] == ["x"]
+
+
+def test_the_histogram_holds_every_inference() -> None:
+    found = make_checkins()
+    assert sum(row["count"] for row in figures.draw_confidence_histogram(found, CLASSES, 0.93).rows) == len(
+        found
+    )
+
+
+def test_the_confusion_matrix_is_by_truth_then_prediction() -> None:
+    found = [checkin("ROUTED", 0.9, 0.1, truth=1)] * 3 + [checkin("ROUTED", 0.9, 0.1, truth=0)]
+    counts = {
+        (row["truth"], row["predicted"]): row["count"] for row in figures.draw_confusion(found, CLASSES).rows
+    }
+    assert counts == {
+        ("bicycle", "bicycle"): 1,
+        ("bicycle", "motorcycle"): 0,
+        ("motorcycle", "bicycle"): 3,
+        ("motorcycle", "motorcycle"): 0,
+    }
+
+
+def test_latency_is_in_milliseconds() -> None:
+    rows = {row["state"]: row for row in figures.draw_latency([checkin("ROUTED")] * 5).rows}
+    assert rows["classifyImage"]["p50_ms"] == 100
+    assert rows["whole execution"]["p99_ms"] == 200
+
+
+def test_instances_step() -> None:
+    figure = figures.draw_instances([(START, 1), (datetime(2026, 3, 1, 9, 5, tzinfo=UTC), 3)])
+    assert [row["instances"] for row in figure.rows] == [1, 3]
+    assert "At most 3 instances" in figure.summary
+
+
+@pytest.mark.parametrize("found", [[], [checkin("InvalidImage")], [checkin("ROUTED", 0.99, 0.01)]])
+def test_nothing_to_show_is_shown_as_nothing(found: list[CheckIn]) -> None:
+    drawn = [
+        figures.draw_confidence_over_time(found, CLASSES, 0.93),
+        figures.draw_confidence_histogram(found, CLASSES, 0.93),
+        figures.draw_outcomes(found),
+        figures.draw_reliability(found),
+        figures.draw_coverage(found, 0.93),
+        figures.draw_confusion(found, CLASSES),
+        figures.draw_latency(found),
+        figures.draw_instances([]),
+    ]
+    for figure in drawn:
+        json.dumps([figure.traces, figure.layout, figure.rows], allow_nan=False)
+
+
+def test_the_most_confident_mistake_and_the_least_certain_come_first() -> None:
+    found = [
+        checkin("a", 0.8, 0.2, truth=1),
+        checkin("b", 0.99, 0.01, truth=1),
+        checkin("c", 0.6, 0.4, truth=0),
+    ]
+    assert [entry.outcome for entry in select_wrong(found)] == ["b", "a"]
+    assert [entry.outcome for entry in select_uncertain(found, 2)] == ["c", "a"]
+
+
+def test_calibration_error_by_hand() -> None:
+    # Bin 0.9-1.0: mean confidence 0.95, accuracy 0.5; bin 0.6-0.7: 0.65, 1.0.
+    assert measure_calibration_error([0.95, 0.95, 0.65, 0.65], [True, False, True, True]) == pytest.approx(
+        0.4
+    )
+
+
+def test_the_sweep_counts_the_threshold_itself_as_covered() -> None:
+    at = {
+        round(threshold, 2): (coverage, accuracy)
+        for threshold, coverage, accuracy in sweep_threshold([0.93, 0.5], [True, False])
+    }
+    assert at[0.93] == (0.5, 1.0)
+    assert at[0.5] == (1.0, 0.5)
+    assert at[0.99] == (0.0, None)
+
+
+def test_wilson_interval_against_published_values() -> None:
+    # Newcombe, 1998, table I: 81 of 263, 95% interval 0.2553 to 0.3662.
+    low, high = bound_share(81, 263)
+    assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
+    assert bound_share(0, 0) == (0.0, 1.0)

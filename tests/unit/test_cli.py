@@ -1,0 +1,63 @@
+"""The command line as a user meets it: a real process, its output and its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from scones import __version__
+from scones.cli.doctor import PACKAGES, check_packages
+
+
+def run_scones(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "scones", *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, **environment}, check=False
+    )
+
+
+def test_version() -> None:
+    assert run_scones("--version").stdout.strip().endswith(__version__)
+
+
+def test_help_names_every_command() -> None:
+    done = run_scones("--help")
+    assert done.returncode == 0
+    assert "doctor" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "code", "message"),
+    [
+        (["nonsense"], {}, 2, "No such command"),
+        (["doctor", "--nonsense"], {}, 2, "No such option"),
+        (["doctor"], {"SCONES_NONSENSE": "1"}, 2, "Unknown setting 'nonsense'"),
+        (["doctor"], {"SCONES_LOG_LEVEL": "loud"}, 2, "one of debug, info"),
+    ],
+)
+def test_wrong_use_exits_with_2(
+    arguments: list[str], environment: dict[str, str], code: int, message: str
+) -> None:
+    done = run_scones(*arguments, **environment)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_doctor_as_json() -> None:
+    done = run_scones("doctor", "--json")
+    found = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert found["numpy"]["advice"] == ""
+    assert done.returncode == 0
+
+
+def test_doctor_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PACKAGES, "no-such-package", "local")
+    found = {check.name: check for check in check_packages()}
+    assert found["no-such-package"].found == "missing"
+    assert "scones[local]" in found["no-such-package"].advice
