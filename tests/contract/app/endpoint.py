@@ -27,7 +27,9 @@ class _Answer(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path.split("/")[2] == "gone":
-            return self._send(400, b'{"Message": "Endpoint gone not found."}', "x-amzn-errortype: ValidationError")
+            return self._send(
+                400, b'{"Message": "Endpoint gone not found."}', "x-amzn-errortype: ValidationError"
+            )
         if not body.startswith(PNG):
             refusal = {"OriginalStatusCode": 415, "OriginalMessage": "not an image that can be read"}
             return self._send(424, json.dumps(refusal).encode(), "x-amzn-errortype: ModelError")
