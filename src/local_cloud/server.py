@@ -46,6 +46,7 @@ def run(places: Places, region: str, mounts: Mapping[str, str], port: int | None
         cloud = Cloud(places, listener.getsockname()[1], read_credentials(places), region)
         emulator.configure(cloud)
         durability = Durability(cloud)
+        emulator.trust_loopback()
         emulator.seed_account(cloud)
         stack.callback(durability.close)
         states.install()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +44,15 @@ ALLOWED = {
     "local_cloud.server": {"uvicorn", "click"},
     "scones.cli.cloud": {"click", "rich", "local_cloud"},
     "scones.cli.sagemaker": {"click", "rich"},
+    "scones.cli.app": {"click", "rich"},
+    "scones.cli.workflow": {"click", "rich"},
+    "scones.aws": set(),
+    "scones.aws.templates": set(),
+    "scones.aws.stacks": {"boto3", "botocore"},
+    "scones.aws.removal": {"boto3", "botocore"},
+    "scones.aws.checkins": {"boto3", "botocore"},
+    "scones.aws.executions": {"boto3", "botocore"},
+    "scones.aws.orders": {"boto3", "botocore"},
 }
 
 
@@ -55,3 +65,16 @@ def test_a_part_loads_only_what_it_may(module: str) -> None:
         ).stdout.split()
     )
     assert loaded & HEAVY <= ALLOWED[module] | {module.partition(".")[0]}
+
+
+@pytest.mark.parametrize(
+    "folder", sorted(Path(__file__).parents[2].joinpath("functions").iterdir()), ids=lambda path: path.name
+)
+def test_a_handler_loads_boto3_and_the_standard_library_alone(folder: Path) -> None:
+    script = "import sys, app; print(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = set(
+        subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=folder
+        ).stdout.split()
+    )
+    assert loaded & HEAVY <= {"boto3", "botocore"}
