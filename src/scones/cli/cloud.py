@@ -19,6 +19,9 @@ from scones.cli import narration, print_json, read_settings
 from scones.cli.seat import MOUNTS
 from scones.errors import CloudError, UsageError
 
+# SigV4 service name -> what answers it, by name: the server's process imports it, not this one.
+MOUNTS = dict.fromkeys(("sagemaker", "application-autoscaling"), "scones.cli.sagemaker:create_app")
+
 state_dir_option = click.option(
     "--state-dir",
     type=click.Path(path_type=Path, file_okay=False),
