@@ -88,8 +88,8 @@ def deploy_endpoint(
 ) -> Endpoint:
     """Create the endpoint, or update it if something else serves, and wait until it is in service.
 
-    `tell` gets each new status. Raises CloudError when it does not get there; an update that fails leaves what
-    served before.
+    `tell` gets each new status. Raises CloudError when it does not get there; an update that fails leaves
+    what served before.
     """
     sagemaker = cloud.client("sagemaker")
     with translate_errors(f"deploy the endpoint {deployment.endpoint}"):

@@ -121,8 +121,7 @@ def follow_training_job(cloud: Cloud, name: str) -> Iterator[TrainingJob | str]:
         job = read_training_job(cloud, name)
         if job is None:
             raise CloudError(f"There is no training job {name}.")
-        for line in (lines := _read_log(cloud, name))[seen:]:
-            yield line
+        yield from (lines := _read_log(cloud, name))[seen:]
         seen = len(lines)
         if job.status == "Failed":
             raise ModelError(f"The training job {name} failed: {job.reason}")

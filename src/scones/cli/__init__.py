@@ -30,6 +30,7 @@ COMMANDS = {
     "env": ("scones.cli.cloud:env", "Print its endpoint and credentials, or run a command with them."),
     "app": ("scones.cli.app:app", "The application's stack: deploy, outputs, seed, delete."),
     "workflow": ("scones.cli.workflow:workflow", "Check-ins: run, show, batch, simulate."),
+    "report": ("scones.cli.report:report", "The report on a run."),
     "doctor": ("scones.cli.doctor:doctor", "Say what is installed, what is missing and what to do."),
 }
 

@@ -16,7 +16,6 @@ from local_cloud import lifecycle
 from local_cloud.cloud import PORT
 from local_cloud.errors import LocalCloudError, NotRunning
 from scones.cli import narration, print_json, read_settings
-from scones.cli.seat import MOUNTS
 from scones.errors import CloudError, UsageError
 
 # SigV4 service name -> what answers it, by name: the server's process imports it, not this one.

@@ -81,6 +81,7 @@ def perform(cloud: Cloud, plan: Plan, out: Path) -> dict[str, Any]:
     from scones.aws import endpoints
     from scones.aws.captures import read_captures
     from scones.report.page import Run, write_report
+    from scones.report.record import save_run
     from scones.run import steps, traffic
     from scones.run.summary import summarize
 
@@ -117,7 +118,9 @@ def perform(cloud: Cloud, plan: Plan, out: Path) -> dict[str, Any]:
     with show_step("Writing the report"):
         facts = _list_facts(staged, job, package, endpoint.arn, outputs)
         shown = traffic.list_instances(rows, endpoint.instances)
-        write_report(Run(summary, facts, staged.local.classes, rows, shown), out)
+        run = Run(summary, facts, staged.local.classes, rows, shown)
+        save_run(run, plan.folder)
+        write_report(run, out)
     return summary
 
 
@@ -138,7 +141,7 @@ def show_step(title: str) -> Iterator[Step]:
 def _ensure_cloud(settings: Settings) -> None:
     from local_cloud import lifecycle
     from local_cloud.errors import LocalCloudError
-    from scones.cli.seat import MOUNTS
+    from scones.cli.cloud import MOUNTS
 
     if settings.target != "local" or lifecycle.find_running(settings.state_dir):
         return

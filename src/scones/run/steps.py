@@ -1,4 +1,4 @@
-"""The steps up to a deployed application. Each returns what it made; done before, it returns the same at once."""
+"""The steps up to a deployed application. Each returns what it made; a second time, the same at once."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def train_model(cloud: Cloud, plan: Plan, staged: Staged, tell: Tell) -> trainin
 
 
 def _find_name(cloud: Cloud, base: str) -> str:
-    """`base`, or the first of base-1, base-2, … whose job has not failed: SageMaker never frees a job's name."""
+    """`base`, or the first of base-1, … whose job has not failed: SageMaker never frees a job's name."""
     name, number = base, 0
     while (job := training_jobs.read_training_job(cloud, name)) and job.status in ("Failed", "Stopped"):
         number += 1

@@ -1,4 +1,4 @@
-"""The one object that says how a run went: printed by `scones run --json`, shown at the head of the report."""
+"""The one object that says how a run went: `scones run --json` prints it, the report shows it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def summarize(
     rows: Sequence[CheckIn],
     report: str,
 ) -> dict[str, Any]:
-    """The summary; latencies are in milliseconds, the endpoint's as its caller, the classifying state, sees it."""
+    """The summary; latencies are in milliseconds, the endpoint's as the classifying state sees it."""
     outcomes = count_outcomes(rows)
     routed, low, invalid = (outcomes[name] for name in (ROUTED, LOW_CONFIDENCE, INVALID_IMAGE))
     counts = {split: sum(names.values()) for split, names in dataset.counts().items()}

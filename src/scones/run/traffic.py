@@ -27,7 +27,7 @@ def send_images(
 ) -> dict[str, Image]:
     """Let a driver check in with each test image, and wait until all have an outcome; images by check-in id.
 
-    `wave` names these check-ins: those of the same wave that have an outcome already are not sent again. Raises
+    `wave` names these check-ins: an image of a wave starts one execution, however often it is sent. Raises
     CloudError when outcomes stop coming.
     """
     images = dataset.select("test")
@@ -84,7 +84,7 @@ def collect_rows(
 
 
 def name_inference(execution: str) -> str:
-    """The inference id that classifyImage sends for an execution: the end of its ARN (at most 64 characters)."""
+    """The inference id that classifyImage sends for an execution: its name, or the end of it."""
     return execution.rpartition(":")[2][-64:]
 
 
