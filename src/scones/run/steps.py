@@ -181,9 +181,9 @@ def deploy_application(cloud: Cloud, plan: Plan, tell: Tell) -> dict[str, str]:
     }
     change_set = stacks.prepare(cloud, stack, plan.template, parameters)
     if change_set is None:
-        outputs = stacks.read_outputs(cloud, stack)
-    else:
-        outputs = stacks.execute(cloud, change_set, lambda name, status, reason: tell(f"{name} {status}"))
+        return stacks.read_outputs(cloud, stack)
+    outputs = stacks.execute(cloud, change_set, lambda name, status, reason: tell(f"{name} {status}"))
+    tell("example orders")
     seed_bays(cloud, outputs["BaysTableName"])
     seed_orders(cloud, outputs["OrdersTableName"], ORDERS, plan.settings.seed)
     return outputs
