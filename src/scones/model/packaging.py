@@ -29,9 +29,9 @@ MOST_DIFFERENCE = 1e-4  # between PyTorch's and the exported graph's probabiliti
 MOST_LOSS = 0.005  # of accuracy, for which the 8-bit graph is still taken
 CHUNK = 200  # pictures held in memory at a time
 RANGE_PICTURES = 100  # that the 8-bit ranges are measured on
-# What five-fold cross-validation of the recipe found (benchmarks/train.json), as prior knowledge beside a
-# small validation split; as strong as so many pictures.
-PRIOR_TEMPERATURE, PRIOR_STRENGTH = 0.6, 100.0
+# What five-fold cross-validation of the recipe found (benchmarks/train.json), as prior knowledge beside a small
+# validation split.
+PRIOR_TEMPERATURE, PRIOR_STRENGTH = 0.5, 5.0
 KNOWN_SHARE = 0.99  # of genuine pictures that are to stay below an out-of-distribution score of 0.5
 ACCURACY_GOALS = (0.98, 0.985, 0.99, 0.995)
 
