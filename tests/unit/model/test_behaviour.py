@@ -1,4 +1,4 @@
-"""How a model trained on the real two-wheelers behaves: accuracy, invariance, direction, minimum functionality."""
+"""How a model of the real two-wheelers behaves: accuracy, invariance, direction, minimum functionality."""
 
 from __future__ import annotations
 
