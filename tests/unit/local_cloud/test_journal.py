@@ -69,7 +69,7 @@ def test_a_later_run_finds_what_was_saved_last(
         if step == "set":
             entries[key] = {"n": number, "list": [number]}
         elif step == "change" and key in entries:
-            entries[key]["list"].append(number)
+            entries[key].setdefault("list", []).append(number)
         elif step == "delete" and key in entries:
             del entries[key]
         elif step == "pop":
