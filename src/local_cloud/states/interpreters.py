@@ -156,6 +156,9 @@ def _answer_moto(answers: Answers) -> Iterator[None]:
     from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import (
         StateTaskService,
     )
+    from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_dynamodb import (  # noqa: E501
+        StateTaskServiceDynamoDB,
+    )
     from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task_lambda import (
         StateTaskLambda,
     )
@@ -166,6 +169,7 @@ def _answer_moto(answers: Answers) -> Iterator[None]:
         effective_input = parameters["Payload"] if isinstance(task, StateTaskLambda) else parameters
         answer = answers.take(env.states.context_object.context_object_data["State"]["Name"], effective_input)
         if "Throw" in answer:
+            task._from_error = _keep_name(task)
             raise _fail_on_moto(env, answer["Throw"])
         env.stack.append(json.loads(json.dumps(answer["Return"])))
         task._verify_size_quota(env=env, value=env.stack[-1])
@@ -173,9 +177,22 @@ def _answer_moto(answers: Answers) -> Iterator[None]:
     with ExitStack() as patches:
         for task_type in (StateTaskService, StateTaskLambda):
             patches.enter_context(patch.object(task_type, "_eval_execution", execute))
+        # Its own version makes AmazonDynamoDBException of every error that is thrown here.
+        patches.enter_context(
+            patch.object(StateTaskServiceDynamoDB, "_from_error", StateTaskService._from_error)
+        )
         patches.enter_context(patch.object(WaitFunction, "_wait_interval", lambda *_, **__: None))
         patches.enter_context(patch.object(retrier_decl, "time", SimpleNamespace(sleep=lambda _: None)))
         yield
+
+
+def _keep_name(task: Any) -> Callable[..., Any]:
+    """Some integrations of moto give every error a name of their own; not those of the scenario."""
+
+    def from_error(env: Any, ex: Exception) -> Any:
+        return getattr(ex, "failure_event", None) or type(task)._from_error(task, env=env, ex=ex)
+
+    return from_error
 
 
 def _fail_on_moto(env: Any, throw: Mapping[str, str]) -> Exception:
