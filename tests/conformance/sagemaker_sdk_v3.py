@@ -123,7 +123,6 @@ def main() -> int:
     s3 = boto3.client("s3")
     holder, _, prefix = f"{data}/test/".removeprefix("s3://").partition("/")
     key = s3.list_objects_v2(Bucket=holder, Prefix=prefix)["Contents"][0]["Key"]
-    tell("start"); run_trainer(session, role, data, f"763104351884.dkr.ecr.{session.boto_region_name}.amazonaws.com/pytorch-training:2.8-cpu-py312")
     job = train(role, data, bucket, built_in)
     tell("trained")
     deploy(role, job, built_in, s3.get_object(Bucket=holder, Key=key)["Body"].read())
