@@ -1,4 +1,4 @@
-"""Application auto scaling over the fleet: what a variant does, how it is resized, which operation is which."""
+"""Application auto scaling over the fleet: what a variant does, how it is resized, its operations."""
 
 from __future__ import annotations
 

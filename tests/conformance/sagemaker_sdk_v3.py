@@ -1,6 +1,7 @@
-"""The SageMaker Python SDK, version 3, unmodified: ModelTrainer with a script, sagemaker-core resources to deploy.
+"""The SageMaker Python SDK, version 3, unmodified: ModelTrainer with a script, core resources to deploy.
 
-Needs a running local cloud (AWS_ENDPOINT_URL, credentials, region), DATA (S3 prefix of a staged dataset) and ROLE.
+Needs a running local cloud (AWS_ENDPOINT_URL, credentials, region), DATA (S3 prefix of a staged dataset)
+and ROLE.
 """
 
 from __future__ import annotations

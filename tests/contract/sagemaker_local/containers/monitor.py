@@ -1,4 +1,4 @@
-"""A monitoring container of one's own (model-monitor-byoc-containers.md): counts, finds a violation, measures."""
+"""A monitoring container (model-monitor-byoc-containers.md): counts, finds a violation, measures."""
 
 import json
 import os
