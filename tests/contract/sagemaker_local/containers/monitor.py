@@ -1,5 +1,7 @@
 """A monitoring container (model-monitor-byoc-containers.md): counts, finds a violation, measures."""
 
+# ruff: noqa: SIM112 (AWS writes these names in lower case)
+
 import json
 import os
 from pathlib import Path
