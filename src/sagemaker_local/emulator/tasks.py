@@ -2,8 +2,8 @@
 
 `arn:aws:states:::sagemaker:createTrainingJob.sync` waits for the job and answers with its description, times
 in milliseconds; `aws-sdk:sagemaker:…`, `aws-sdk:sagemakerruntime:invokeEndpoint` and
-`aws-sdk:applicationautoscaling:…` call any operation and answer with times in ISO 8601. Errors are named as the
-AWS SDK for Java names them.
+`aws-sdk:applicationautoscaling:…` call any operation and answer with times in ISO 8601. Errors are named as
+the AWS SDK for Java names them.
 """
 
 from __future__ import annotations
