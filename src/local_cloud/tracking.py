@@ -104,12 +104,14 @@ class Shape:
 
     `split` takes the entry and the names of the parts saved before, and gives the parts that may have
     changed; `join` is its inverse. `version` gives a value that differs whenever a part does (None: compare
-    what would be saved). Entries of `lazy` stores are saved by the next sweep, and not before the response.
+    what would be saved), and `is_final` whether an entry saved with that version can never change again.
+    Entries of `lazy` stores are saved by the next sweep, and not before the response.
     """
 
     split: Callable[[Any, set[str]], Parts] = _whole
     join: Callable[[Parts], Any] = _join_whole
     version: Callable[[str, Any], Hashable | None] = lambda part, value: None
+    is_final: Callable[[Hashable], bool] = lambda version: False
     lazy: bool = False
 
 
@@ -145,11 +147,19 @@ def _version_message(part: str, message: Any) -> Hashable | None:
     return message["receive_count"], message["visible_at"], message["receipt_handle"]
 
 
+_ENDS = ("ExecutionSucceeded", "ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted")
+
+
 def _version_execution(part: str, execution: Any) -> Hashable | None:
     # The steps of a running execution are nobody's acknowledged write: its start is kept, and then its end.
     if execution["status"] == "RUNNING":
         return "RUNNING"
-    return execution["status"], execution["stopDate"], execution["output"] is None, len(execution["events"])
+    events = execution.get("events") or [{"type": ""}]
+    return execution["status"], execution["stopDate"], len(events), events[-1]["type"]
+
+
+def _is_ended(version: Hashable) -> bool:
+    return isinstance(version, tuple) and version[-1] in _ENDS
 
 
 def _split_log_group(group: dict[str, Any], known: set[str]) -> Parts:
@@ -170,7 +180,7 @@ def _split_bucket(bucket: dict[str, Any], known: set[str]) -> Parts:
     return {"": {name: value for name, value in bucket.items() if name != "objects"}}
 
 
-# Per module of ministack and store. Whatever is not here is one row and saved before the response.
+# Per module of ministack and store.
 SHAPES: Mapping[tuple[str, str], Shape] = {
     ("cloudwatch", "alarm_history"): Shape(lazy=True),
     ("cloudwatch", "metrics"): Shape(lazy=True),
@@ -180,5 +190,12 @@ SHAPES: Mapping[tuple[str, str], Shape] = {
     ("dynamodb", "tables"): Shape(_split_table, _join_table),
     ("s3", "buckets_meta"): Shape(_split_bucket),
     ("sqs", "queues"): Shape(_split_queue, _join_queue, _version_message),
-    ("stepfunctions", "executions"): Shape(version=_version_execution),
+    ("stepfunctions", "executions"): Shape(version=_version_execution, is_final=_is_ended),
 }
+
+_WHOLE = Shape()
+
+
+def find_shape(module: str, store: str) -> Shape:
+    """The shape of the entries of a store; most are one row and saved before the response."""
+    return SHAPES.get((module, store), _WHOLE)

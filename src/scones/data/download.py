@@ -92,6 +92,8 @@ def is_reachable(url: str, seconds: float) -> bool:
 
 def _check_scheme(url: str, sha256: str) -> None:
     parts = urlsplit(url)
+    if parts.username or not parts.hostname:
+        raise UsageError(f"{_strip_secrets(url)} must be a URL with a host and no user name or password.")
     if parts.scheme == "http" and not sha256 and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
         raise UsageError(
             f"{_strip_secrets(url)} can be altered on the way, and nothing would show it.",

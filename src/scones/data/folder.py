@@ -18,8 +18,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from scones.data.collection import Collection, Progress, find_classes
 from scones.errors import DataError
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-KEPT = {"JPEG": (".jpg", ".jpeg"), "PNG": (".png",)}  # SageMaker reads these; others become PNG
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+# SageMaker reads these (MPO: a JPEG with a second picture behind, as some phones write it); others become PNG.
+KEPT = {"JPEG": (".jpg", ".jpeg"), "MPO": (".jpg", ".jpeg"), "PNG": (".png",)}
 MOST_PIXELS = 64_000_000
 MOST_BYTES = 256 * 1024 * 1024
 THUMBNAIL = 32
@@ -97,8 +98,8 @@ def _list_files(folder: Path, classes: Sequence[str]) -> list[tuple[int, Path]]:
 def check_photos(paths: Sequence[Path], progress: Progress) -> list[Photo | Unreadable]:
     """Decode files to the end, in parallel."""
     results: list[Photo | Unreadable] = []
-    # Set here and not in the threads, which share the setting: Pillow's warning of large pictures is an error,
-    # its warnings of odd metadata are nothing.
+    # Set here and not in the threads, which share the setting: Pillow's warning of large pictures is an
+    # error, its warnings of odd metadata are nothing.
     with warnings.catch_warnings(), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         warnings.filterwarnings("ignore", module="PIL")
         warnings.simplefilter("error", Image.DecompressionBombWarning)

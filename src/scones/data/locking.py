@@ -16,10 +16,13 @@ def hold_lock(path: Path) -> Iterator[None]:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
-            if _is_same(handle, path):  # else the one before removed it while we waited
+            if not _is_same(handle, path):
+                continue  # the one before us removed it while we waited
+            try:
                 yield
-                path.unlink(missing_ok=True)
                 return
+            finally:
+                path.unlink(missing_ok=True)
         finally:
             os.close(handle)
 

@@ -26,14 +26,14 @@ def collect(
     sha256: str,
     skip_unreadable: bool,
     progress: Progress,
-    official: Official = CIFAR100,
+    official: Official | None = None,
 ) -> Collection:
     """The pictures of `classes` from auto, cifar100, sample, folder:DIR, a path or a URL.
 
     auto is CIFAR-100 if it is in the cache or its host answers within 5 seconds, otherwise the drawn sample,
     which says so in its note. Raises UsageError, DataError.
     """
-    note = ""
+    note, official = "", official or CIFAR100
     if source == "auto":
         found = official.cached(cache_dir).is_file() or is_reachable(official.url, DECISION_SECONDS)
         source = "cifar100" if found else "sample"

@@ -34,7 +34,7 @@ class _KeepEncrypted(HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def open_url(request: Request, timeout: float = TIMEOUT) -> Any:
+def open_url(request: Request, timeout: float) -> Any:
     """Send a request; raises DataError for answers that are final, Interrupted for what may pass."""
     request.add_header("User-Agent", f"scones/{__version__}")
     try:
@@ -68,7 +68,7 @@ def receive(url: str, part: Path, size: int, progress: Progress) -> None:
         request.add_header("Range", f"bytes={part.stat().st_size}-")
         request.add_header("If-Range", validator.read_text())
     try:
-        response = open_url(request)
+        response = open_url(request, TIMEOUT)
     except Interrupted:
         if request.has_header("Range"):  # a refusal of the range is cured by starting anew
             validator.unlink()

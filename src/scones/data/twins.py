@@ -79,7 +79,7 @@ def _coarsen(thumbnails: NDArray[np.uint8]) -> tuple[Floats, Floats, Floats, Flo
     colours -= means[:, None]
     spreads = np.maximum(np.linalg.norm(colours, axis=1), 1e-3)
     colours /= spreads[:, None]
-    mirrored = colours.reshape(-1, GRID, GRID, 3)[:, :, ::-1].reshape(len(colours), -1)
+    mirrored = colours.reshape(-1, GRID, GRID, 3)[:, :, ::-1].reshape(-1, GRID * GRID * 3)
     return means, spreads, colours, mirrored
 
 

@@ -30,7 +30,8 @@ def python2_pickle(names: list[bytes], labels: list[int], pixels: bytes) -> byte
 
     array = (
         b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85" + text(b"b") + b"\x87R"
-        b"(K\x01J" + struct.pack("<i", len(names)) + b"M\x00\x0c\x86cnumpy\ndtype\n" + text(b"u1") + b"K\x00K\x01\x87R"
+        b"(K\x01J" + struct.pack("<i", len(names)) + b"M\x00\x0c\x86cnumpy\ndtype\n" + text(b"u1")
+        + b"K\x00K\x01\x87R"
         b"(K\x03" + text(b"|") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89"
         b"T" + struct.pack("<I", len(pixels)) + pixels + b"tb"
     )  # fmt: skip
