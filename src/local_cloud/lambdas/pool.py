@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from local_cloud.lambdas.environments import Environment
 from local_cloud.lambdas.functions import Function
 
-
 # The cores that this process may use, which in a container are fewer than the machine's.
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
