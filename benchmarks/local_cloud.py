@@ -3,11 +3,11 @@
     python benchmarks/local_cloud.py [--quick] [--only scones]      writes benchmarks/local_cloud.json
 
 All servers are up at once and measured in turn, measurement by measurement, so that each meets the same
-machine; the load comes from boto3 in this process. moto without Docker runs no function: it returns the event,
-so its numbers are those of the state machine interpreter alone, and to its advantage. The local cloud checks
-signatures and IAM and keeps everything on disk; the other two do neither. They run a fifth of the executions
-and items, because they are slower. Where other programs want the cores too (`load_before`), executions per CPU
-second compare better than executions per second.
+machine; the load comes from boto3 in this process. moto without Docker runs no function: it returns the
+event, so its numbers are those of the state machine interpreter alone, and to its advantage. The local
+cloud checks signatures and IAM and keeps everything on disk; the other two do neither. They run a fifth
+of the executions and items, because they are slower. Where other programs want the cores too
+(`load_before`), executions per CPU second compare better than executions per second.
 
 Measured per server:
     invoke           a warm function, one call after the other: milliseconds at the client, p50 and p95
