@@ -1,18 +1,18 @@
 """How fast the local cloud runs Lambda functions and state machines, against stock ministack and moto server.
 
-    python benchmarks/local_cloud.py [--quick] [--only scones]       writes benchmarks/local_cloud.json
+    python benchmarks/local_cloud.py [--quick] [--only scones]      writes benchmarks/local_cloud.json
 
-Each server runs alone, one after the other, on the same machine and in the same run; the load comes from boto3 in
-this process. moto without Docker runs no function: it returns the event, so its numbers are those of the state
-machine interpreter alone, and to its advantage. The local cloud checks signatures and IAM and keeps everything on
-disk; the other two do neither.
+Each server runs alone, one after the other, on the same machine and in the same run; the load comes from
+boto3 in this process. moto without Docker runs no function: it returns the event, so its numbers are those of
+the state machine interpreter alone, and to its advantage. The local cloud checks signatures and IAM and keeps
+everything on disk; the other two do neither.
 
 Measured per server:
     invoke           a warm function, one call after the other: milliseconds at the client, p50 and p95
-    chain            a Standard state machine of three functions, one execution after the other: milliseconds from
-                     StartExecution until DescribeExecution says SUCCEEDED, asked every 5 ms
-    load             executions of that state machine with 32 in flight: executions/s, CPU seconds and peak memory
-                     of the server with all its processes, and how many were lost
+    chain            a Standard state machine of three functions, one execution after another:
+                     milliseconds from StartExecution until DescribeExecution, asked every 5 ms, has it
+    load             executions of that state machine with 32 in flight: executions/s, CPU seconds and peak
+                     memory of the server with all its processes, and how many were lost
     distributed_map  one execution over 1,000 items, a function per item: seconds, lost items
 """
 
@@ -26,7 +26,9 @@ import platform
 import statistics
 import time
 import zipfile
+from collections import deque
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,9 @@ RESULTS = Path(__file__).with_suffix(".json")
 IN_FLIGHT = 32
 TRUST = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {
     "Service": ["lambda.amazonaws.com", "states.amazonaws.com"]}, "Action": "sts:AssumeRole"}]}  # fmt: skip
+
+INVOKE = {"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": "*"}]}  # fmt: skip
 
 SILENT = "def handler(event, context): return {**event, 'count': event.get('count', 0) + 1}"
 PRINTING = """
@@ -93,13 +98,7 @@ def measure_load(server: Server, machine: str, executions: int) -> dict[str, flo
     before = _count(client, machine, "SUCCEEDED")
     with Meter(server.pids) as meter:
         began = time.perf_counter()
-        started = running = 0
-        while started < executions or running:
-            for number in range(started, min(executions, started + IN_FLIGHT - running)):
-                client.start_execution(stateMachineArn=machine, name=f"l-{number}", input="{}")
-                started += 1
-            time.sleep(0.02)
-            running = _count(client, machine, "RUNNING")
+        _keep_in_flight(client, machine, executions)
         seconds = time.perf_counter() - began
     return {
         "n": executions,
@@ -111,6 +110,20 @@ def measure_load(server: Server, machine: str, executions: int) -> dict[str, flo
         "peak_processes": meter.peak_processes,
         "lost": executions - (_count(client, machine, "SUCCEEDED") - before),
     }
+
+
+def _keep_in_flight(client: Any, machine: str, executions: int) -> None:
+    """Run executions with IN_FLIGHT at once; the oldest is asked for, so that asking costs little."""
+    running: deque[str] = deque()
+    started = 0
+    while started < executions or running:
+        while running and client.describe_execution(executionArn=running[0])["status"] != "RUNNING":
+            running.popleft()
+        while started < executions and len(running) < IN_FLIGHT:
+            start = client.start_execution(stateMachineArn=machine, name=f"l-{started}", input="{}")
+            running.append(start["executionArn"])
+            started += 1
+        time.sleep(0.01)
 
 
 def measure_map(server: Server, machine: str, items: int) -> dict[str, float]:
@@ -143,7 +156,7 @@ def _count(client: Any, machine: str, status: str) -> int:
 def chain_of(functions: list[str]) -> dict[str, Any]:
     """A state machine that calls functions one after the other."""
     states: dict[str, Any] = {name: _task(name) for name in functions}
-    for name, following in zip(functions, functions[1:], strict=False):
+    for name, following in pairwise(functions):
         states[name]["Next"] = following
     states[functions[-1]]["End"] = True
     return {"StartAt": functions[0], "States": states}
@@ -163,7 +176,9 @@ def _task(function: str) -> dict[str, Any]:
 
 
 def _create_role(server: Server) -> str:
-    created = server.client("iam").create_role(RoleName="bench", AssumeRolePolicyDocument=json.dumps(TRUST))
+    iam = server.client("iam")
+    created = iam.create_role(RoleName="bench", AssumeRolePolicyDocument=json.dumps(TRUST))
+    iam.put_role_policy(RoleName="bench", PolicyName="invoke", PolicyDocument=json.dumps(INVOKE))
     return str(created["Role"]["Arn"])
 
 

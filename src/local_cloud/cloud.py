@@ -79,7 +79,6 @@ class Cloud:
     credentials: Credentials
     region: str = "us-east-1"
     account_id: str = ACCOUNT
-    options: dict[str, str] = field(default_factory=dict)
 
     @property
     def endpoint_url(self) -> str:

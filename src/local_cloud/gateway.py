@@ -44,8 +44,8 @@ class Keeps(Protocol):
     def begin(self, request: Request) -> None:
         """Before `request` is passed on. Raises StorageFull when there may be no room for what it writes."""
 
-    def save(self) -> None:
-        """Return when every change so far is on disk. Raises StorageFull."""
+    def save(self, request: Request) -> None:
+        """Return when everything the response to `request` may acknowledge is on disk. Raises StorageFull."""
 
 
 class Gateway:
@@ -63,14 +63,16 @@ class Gateway:
         request = Request(scope)
         try:
             application = self._admit(request)
+        except Refusal as refusal:
+            await send_refusal(send, request, refusal, unread=await _skip_body(request, receive))
+            return
+        try:
             receive = _bound(receive)
             if application is not self._aws:
                 receive = await authorize(request, receive)
             await application(scope, receive, _Reply(send, self._durability, request))
         except Refusal as refusal:
-            await send_refusal(send, request, refusal)
-        except StorageFull as error:
-            await send_refusal(send, request, _no_room(error))
+            await send_refusal(send, request, refusal, unread=refusal.status == 413)
 
     def _admit(self, request: Request) -> Application:
         if not _LOOPBACK.match(request.headers.get("host", "")):
@@ -85,7 +87,10 @@ class Gateway:
         if request.content_length > MAX_BODY:
             raise _too_large()
         application = self._route(request)
-        self._durability.begin(request)
+        try:
+            self._durability.begin(request)
+        except StorageFull as error:
+            raise _no_room(error) from error
         return application
 
     def _route(self, request: Request) -> Application:
@@ -109,6 +114,18 @@ def _check_credential(request: Request) -> None:
         )
     if is_root_access_key(request.access_key):
         raise Refusal(403, "InvalidClientTokenId", "The security token included in the request is invalid.")
+
+
+async def _skip_body(request: Request, receive: Receive) -> bool:
+    """Receive and forget a short body; whether it was left unread instead.
+
+    A client that says `Expect: 100-continue` has not sent it yet, and need not.
+    """
+    if "expect" in request.headers or request.content_length > 1024**2:
+        return True
+    while (await receive()).get("more_body"):
+        pass
+    return False
 
 
 def _no_room(error: StorageFull) -> Refusal:
@@ -148,7 +165,7 @@ class _Reply:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             try:
-                self._durability.save()
+                self._durability.save(self._request)
             except StorageFull as error:
                 self._refused = True
                 await send_refusal(self._send, self._request, _no_room(error))

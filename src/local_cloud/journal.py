@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from local_cloud.errors import CorruptState, StorageFull
-from local_cloud.tracking import GONE, SHAPES, Parts, Shape, Touched
+from local_cloud.tracking import GONE, Parts, Shape, Touched, find_shape
 
 FORMAT = 1
 BLOB_BYTES = 4096
@@ -48,6 +48,7 @@ class Journal:
             self._database = _open(path)
         self._stores: dict[tuple[str, str], Touched] = {}
         self._known: dict[tuple[str, str, str], dict[str, Hashable]] = {}
+        self._final: dict[tuple[str, str], set[Any]] = {}
         self._blobs: dict[int, str] = {}
         self._pending: dict[Row, bytes | None] = {}
         self._pending_blobs: dict[str, bytes] = {}
@@ -58,20 +59,19 @@ class Journal:
         with self._guard():
             for (module, store, key), parts in self._read_entries():
                 entries = loaded.setdefault(module, {}).setdefault(store, {})
-                entries[literal_eval(key)] = SHAPES.get((module, store), Shape()).join(parts)
+                entries[literal_eval(key)] = find_shape(module, store).join(parts)
+            self._forget_blobs()
         return loaded
 
     def watch(self, module: str, store: str, entries: Touched) -> None:
         """Save `entries` from now on; those in it already at the next save."""
         self._stores[module, store] = entries
 
-    def is_watched(self, module: str) -> bool:
-        return any(name == module for name, _ in self._stores)
-
     def touch_all(self) -> None:
         """Have the next save look at everything: some change entries without looking them up again."""
-        for entries in self._stores.values():
-            entries.touch_all()
+        for (module, store), entries in self._stores.items():
+            final = self._final.get((module, store))
+            entries.touched.update(set(entries) - final if final else list(entries))
 
     def save(self, lazy: bool = False) -> None:
         """Return when every change so far is in the file; with `lazy`, those of the lazy stores too.
@@ -79,8 +79,10 @@ class Journal:
         Raises StorageFull; the changes are then tried again with the next save.
         """
         for (module, store), entries in self._stores.items():
-            shape = SHAPES.get((module, store), Shape())
-            if entries.touched and (lazy or not shape.lazy):
+            if not entries.touched:
+                continue
+            shape = find_shape(module, store)
+            if lazy or not shape.lazy:
                 for key in entries.drain():
                     self._collect(module, store, key, entries.peek(key, GONE), shape)
         if self._pending:
@@ -93,9 +95,13 @@ class Journal:
         self._database.close()
 
     def _collect(self, module: str, store: str, key: Any, entry: Any, shape: Shape) -> None:
+        final = self._final.setdefault((module, store), set())
+        if key in final and entry is not GONE:
+            return
+        final.discard(key)
         place = (module, store, repr(key))
         known = self._known.setdefault(place, {})
-        parts = dict.fromkeys(known, GONE) if entry is GONE else shape.split(entry, set(known))
+        parts = dict.fromkeys(known, GONE) if entry is GONE else shape.split(entry, known.keys())
         for part, value in parts.items():
             if value is GONE:
                 if known.pop(part, None) is not None:
@@ -105,10 +111,12 @@ class Journal:
             if version is not None and known.get(part) == version:
                 continue
             data = self._encode(value)
-            version = version or blake2b(data, digest_size=16).digest()
+            version = version or _digest(data)
             if known.get(part) != version:
                 known[part] = version
                 self._pending[*place, part] = data
+            if shape.is_final(version):
+                final.add(key)
 
     def _write(self) -> None:
         gone = [row for row, data in self._pending.items() if data is None]
@@ -167,6 +175,14 @@ class Journal:
         self._blobs[hash(data)] = digest
         return data
 
+    def _forget_blobs(self) -> None:
+        """Delete the blobs that no row named while everything was read."""
+        kept = set(self._blobs.values())
+        found = [digest for (digest,) in self._database.execute("SELECT digest FROM blob")]
+        with self._database as database:
+            gone = [(digest,) for digest in found if digest not in kept]
+            database.executemany("DELETE FROM blob WHERE digest = ?", gone)
+
     def _read_entries(self) -> Iterator[tuple[tuple[str, str, str], Parts]]:
         place: tuple[str, str, str] | None = None
         parts: Parts = {}
@@ -179,6 +195,8 @@ class Journal:
                     yield place, parts
                 place, parts = (module, store, key), {}
             parts[part] = json.loads(value, object_hook=self._decode)
+            version = find_shape(module, store).version(part, parts[part])
+            self._known.setdefault(place, {})[part] = version or _digest(value)
         if place:
             yield place, parts
 
@@ -188,6 +206,10 @@ class Journal:
             yield
         except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
             raise damaged(self._path, error) from error
+
+
+def _digest(data: bytes) -> bytes:
+    return blake2b(data, digest_size=16).digest()
 
 
 def damaged(path: Path, reason: object) -> CorruptState:

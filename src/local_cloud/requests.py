@@ -85,11 +85,16 @@ class Refusal(Exception):
     message: str
 
 
-async def send_refusal(send: Send, request: Request, refusal: Refusal) -> None:
-    """Send `refusal` as the request's service would say it."""
+async def send_refusal(send: Send, request: Request, refusal: Refusal, unread: bool = False) -> None:
+    """Send `refusal` as the request's service would say it.
+
+    With `unread` the request's body was not received: the connection is closed, lest the next request on it
+    be taken for that body.
+    """
     identity = str(uuid.uuid4())
     status, headers, body = _format(request, refusal, identity)
-    await send_response(send, status, {**headers, "x-amzn-requestid": identity}, body)
+    close = {"Connection": "close"} if unread else {}
+    await send_response(send, status, {**headers, **close, "x-amzn-requestid": identity}, body)
 
 
 def _format(request: Request, refusal: Refusal, identity: str) -> tuple[int, dict[str, str], bytes]:

@@ -12,12 +12,11 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, 
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import uvicorn
 
-from local_cloud import emulator
+from local_cloud import emulator, lambdas, states
 from local_cloud.cloud import HOST, PORT, Cloud, Places, read_credentials
 from local_cloud.durability import Durability
 from local_cloud.errors import StartFailed
@@ -47,10 +46,11 @@ def run(places: Places, region: str, mounts: Mapping[str, str], port: int | None
         cloud = Cloud(places, listener.getsockname()[1], read_credentials(places), region)
         emulator.configure(cloud)
         durability = Durability(cloud)
+        emulator.trust_loopback()
         emulator.seed_account(cloud)
         stack.callback(durability.close)
-        for part in _install_parts(cloud):
-            stack.callback(part.close)
+        states.install()
+        stack.callback(lambdas.install(places.home, cloud.endpoint_url).close)
         asyncio.run(_serve(cloud, listener, _load_mounts(cloud, mounts), durability, tell))
 
 
@@ -113,14 +113,6 @@ def _listen(port: int | None) -> socket.socket:
     raise StartFailed(
         f"Port {port} cannot be used: {reason}.", "Give another --port, or none to have one chosen."
     )
-
-
-def _install_parts(cloud: Cloud) -> Iterator[Any]:
-    """Parts that replace something of ministack, each with a `close`."""
-    if find_spec("local_cloud.states"):
-        import_module("local_cloud.states").install()
-    if find_spec("local_cloud.lambdas"):
-        yield import_module("local_cloud.lambdas").install(cloud.places.home / "lambdas", cloud.endpoint_url)
 
 
 def _load_mounts(cloud: Cloud, mounts: Mapping[str, str]) -> dict[str, Application]:

@@ -8,7 +8,7 @@ a save costs what was touched and not what is stored.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, KeysView, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,7 +90,7 @@ class Touched(defaultdict[Any, Any]):
         return super().items()
 
 
-def _whole(entry: Any, known: set[str]) -> Parts:
+def _whole(entry: Any, known: KeysView[str]) -> Parts:
     return {"": entry}
 
 
@@ -104,16 +104,18 @@ class Shape:
 
     `split` takes the entry and the names of the parts saved before, and gives the parts that may have
     changed; `join` is its inverse. `version` gives a value that differs whenever a part does (None: compare
-    what would be saved). Entries of `lazy` stores are saved by the next sweep, and not before the response.
+    what would be saved), and `is_final` whether an entry saved with that version can never change again.
+    Entries of `lazy` stores are saved by the next sweep, and not before the response.
     """
 
-    split: Callable[[Any, set[str]], Parts] = _whole
+    split: Callable[[Any, KeysView[str]], Parts] = _whole
     join: Callable[[Parts], Any] = _join_whole
     version: Callable[[str, Any], Hashable | None] = lambda part, value: None
+    is_final: Callable[[Hashable], bool] = lambda version: False
     lazy: bool = False
 
 
-def _split_table(table: dict[str, Any], known: set[str]) -> Parts:
+def _split_table(table: dict[str, Any], known: KeysView[str]) -> Parts:
     items = table["items"]
     if not isinstance(items, Touched):  # a new table, or one whose items were exchanged as a whole
         items = table["items"] = Touched(items, dict, walks=False)
@@ -127,7 +129,7 @@ def _join_table(parts: Parts) -> Any:
     return {**parts[""], "items": {key: value for key, value in parts.items() if key}}
 
 
-def _split_queue(queue: dict[str, Any], known: set[str]) -> Parts:
+def _split_queue(queue: dict[str, Any], known: KeysView[str]) -> Parts:
     messages = {message["id"]: message for message in list(queue["messages"])}
     gone = dict.fromkeys(known - messages.keys() - {""}, GONE)
     return {"": {**queue, "messages": []}, **messages, **gone}
@@ -145,14 +147,22 @@ def _version_message(part: str, message: Any) -> Hashable | None:
     return message["receive_count"], message["visible_at"], message["receipt_handle"]
 
 
+_ENDS = ("ExecutionSucceeded", "ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted")
+
+
 def _version_execution(part: str, execution: Any) -> Hashable | None:
     # The steps of a running execution are nobody's acknowledged write: its start is kept, and then its end.
     if execution["status"] == "RUNNING":
         return "RUNNING"
-    return execution["status"], execution["stopDate"], execution["output"] is None, len(execution["events"])
+    events = execution.get("events") or [{"type": ""}]
+    return execution["status"], execution["stopDate"], len(events), events[-1]["type"]
 
 
-def _split_log_group(group: dict[str, Any], known: set[str]) -> Parts:
+def _is_ended(version: Hashable) -> bool:
+    return isinstance(version, tuple) and version[-1] in _ENDS
+
+
+def _split_log_group(group: dict[str, Any], known: KeysView[str]) -> Parts:
     streams = {f"/{name}": stream for name, stream in list(group["streams"].items())}
     gone = dict.fromkeys(known - streams.keys() - {""}, GONE)
     return {"": {**group, "streams": {}}, **streams, **gone}
@@ -166,11 +176,11 @@ def _version_stream(part: str, stream: Any) -> Hashable | None:
     return (len(stream["events"]), stream.get("lastIngestionTime")) if part else None
 
 
-def _split_bucket(bucket: dict[str, Any], known: set[str]) -> Parts:
+def _split_bucket(bucket: dict[str, Any], known: KeysView[str]) -> Parts:
     return {"": {name: value for name, value in bucket.items() if name != "objects"}}
 
 
-# Per module of ministack and store. Whatever is not here is one row and saved before the response.
+# Per module of ministack and store.
 SHAPES: Mapping[tuple[str, str], Shape] = {
     ("cloudwatch", "alarm_history"): Shape(lazy=True),
     ("cloudwatch", "metrics"): Shape(lazy=True),
@@ -180,5 +190,12 @@ SHAPES: Mapping[tuple[str, str], Shape] = {
     ("dynamodb", "tables"): Shape(_split_table, _join_table),
     ("s3", "buckets_meta"): Shape(_split_bucket),
     ("sqs", "queues"): Shape(_split_queue, _join_queue, _version_message),
-    ("stepfunctions", "executions"): Shape(version=_version_execution),
+    ("stepfunctions", "executions"): Shape(version=_version_execution, is_final=_is_ended),
 }
+
+_WHOLE = Shape()
+
+
+def find_shape(module: str, store: str) -> Shape:
+    """The shape of the entries of a store; most are one row and saved before the response."""
+    return SHAPES.get((module, store), _WHOLE)

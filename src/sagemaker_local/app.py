@@ -24,6 +24,7 @@ from sagemaker_local.protocol import (
     read_target,
     write_response,
 )
+from sagemaker_local.scalable import call_autoscaler
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +90,9 @@ class App:
         Raises ApiError.
         """
         check_request(service, operation, request)
-        function = OPERATIONS.get(operation) if service == "sagemaker" else None
+        if service == "application-autoscaling":
+            return write_response(service, operation, call_autoscaler(self.plane, operation, request))
+        function = OPERATIONS.get(operation)
         if function is None:
             raise reject(f"{operation} is not available in this SageMaker.")
         return write_response(service, operation, function(self.plane, request))

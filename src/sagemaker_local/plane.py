@@ -18,8 +18,10 @@ from sagemaker_local.endpoints import Cloud
 from sagemaker_local.endpoints.fleet import EndpointFleet
 from sagemaker_local.errors import JobError
 from sagemaker_local.hosting import recover_endpoints
-from sagemaker_local.jobs import processing, training
+from sagemaker_local.jobs import processing, training, transform
 from sagemaker_local.jobs.queue import JobQueue, Stop
+from sagemaker_local.monitoring import Scheduler
+from sagemaker_local.scalable import make_autoscaler
 from sagemaker_local.store import Record, Store
 
 logger = logging.getLogger(__name__)
@@ -32,8 +34,9 @@ ENDED = frozenset({"Completed", "Failed", "Stopped"})
 _FAIL: dict[str, Callable[[Plane, str, str], None]] = {
     training.KIND: lambda plane, name, reason: training.end_training(plane, name, "Failed", "Failed", reason),
     processing.KIND: lambda plane, name, reason: processing.end_processing(plane, name, "Failed", reason),
+    transform.KIND: lambda plane, name, reason: transform.end_transform(plane, name, "Failed", reason),
 }
-_STATUS = {training.KIND: "TrainingJob", processing.KIND: "ProcessingJob"}
+_STATUS = {training.KIND: "TrainingJob", processing.KIND: "ProcessingJob", transform.KIND: "TransformJob"}
 
 
 class Plane:
@@ -47,6 +50,8 @@ class Plane:
         self.clients = Clients(config)
         self.jobs = JobQueue(config.cores)
         self.fleet = EndpointFleet(_make_cloud(config, self.clients), config.state_dir)
+        self.autoscaler = make_autoscaler(self)
+        self.scheduler = Scheduler(self)
         self._folders = config.state_dir / "jobs"
         self._loop: asyncio.AbstractEventLoop | None = None
         self._background: set[Future[None]] = set()
@@ -57,9 +62,12 @@ class Plane:
         await self.fleet.open()
         await asyncio.to_thread(self._recover_jobs)
         await asyncio.to_thread(recover_endpoints, self)
+        self.scheduler.start()
+        self.spawn(self.autoscaler.run())
 
     async def close(self) -> None:
         """End jobs and endpoints; endpoints come back at the next start, jobs do not."""
+        await asyncio.to_thread(self.scheduler.close)
         for task in list(self._background):
             task.cancel()
         await asyncio.gather(asyncio.to_thread(self.jobs.close), self.fleet.close())

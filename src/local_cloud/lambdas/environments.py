@@ -204,8 +204,12 @@ def _start(
             pass_fds=(lifeline,),
             start_new_session=True,
         )
-        _limit(process.pid, function)
         _tie(process.pid, lifeline)
+        _limit(process.pid, function)
+    except OSError:
+        os.close(held)
+        os.close(output)
+        raise
     finally:
         os.close(lifeline)
         os.close(written)
@@ -216,10 +220,15 @@ def _limit(pid: int, function: Function) -> None:
     """Memory and file size limits of a process that has just started, on systems that can."""
     if not hasattr(resource, "prlimit"):
         return
-    memory = function.memory * MIB + SLACK
-    resource.prlimit(pid, resource.RLIMIT_DATA, (memory, memory))
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (function.storage * MIB, function.storage * MIB))
-    resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
+    sizes = {
+        resource.RLIMIT_DATA: function.memory * MIB + SLACK,
+        resource.RLIMIT_FSIZE: function.storage * MIB,
+        resource.RLIMIT_CORE: 0,
+    }
+    for limit, size in sizes.items():
+        _, most = resource.getrlimit(limit)
+        allowed = size if most == resource.RLIM_INFINITY else min(size, most)
+        resource.prlimit(pid, limit, (allowed, allowed))
 
 
 def _tie(pid: int, lifeline: int) -> None:

@@ -77,6 +77,7 @@ class Pool:
             ended = [environment for _, environment in self._idle]
             working = list(self._leased)
             self._idle.clear()
+            self._changed.notify_all()
         for environment in ended:
             environment.kill()
         for environment in working:
@@ -108,7 +109,7 @@ class Pool:
                     self._changed.notify()
         finally:
             with self._changed:
-                self._in_flight[function.arn] -= 1
+                self._in_flight -= Counter({function.arn: 1})  # forgets it at zero
 
     def _enter(self, function: Function) -> None:
         with self._changed:
@@ -118,12 +119,15 @@ class Pool:
 
     def _await_turn(self, nested: bool) -> None:
         with self._changed:
-            is_free = self._changed.wait_for(
-                lambda: nested or self._busy < self.limits.concurrency, self.limits.queue_seconds
+            self._changed.wait_for(
+                lambda: self._closed.is_set() or self._has_room(nested), self.limits.queue_seconds
             )
-            if not is_free:
+            if self._closed.is_set() or not self._has_room(nested):
                 raise Throttled("ConcurrentInvocationLimitExceeded", "Rate Exceeded.")
             self._busy += 1
+
+    def _has_room(self, nested: bool) -> bool:
+        return nested or self._busy < self.limits.concurrency
 
     def _take_warm(self, function: Function) -> Environment | None:
         """The most recently used environment of this very function; those of its earlier code end."""

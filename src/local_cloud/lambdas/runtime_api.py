@@ -24,6 +24,7 @@ PREFIX = "/2018-06-01/runtime"
 MAX_PAYLOAD = 6 * 1024 * 1024 + 100  # bytes of a response; "6 MB plus 100 bytes" in AWS's own message
 MAX_HEADERS = 2 * 1024 * 1024  # an error carries its X-Ray cause, up to 1 MiB, in a header
 MAX_OUTPUT = 4 * 1024 * 1024  # bytes of a function's output kept per invocation
+PIPE_SIZE = 65_536  # bytes
 STALLED = 30  # seconds after which a runtime that stops reading its event is given up
 
 
@@ -50,19 +51,21 @@ class Output:
         self.ended = False
         self._kept = bytearray()
 
-    def drain(self) -> None:
-        """Read all there is; what exceeds MAX_OUTPUT is dropped."""
-        while not self.ended:
-            try:
-                chunk = os.read(self.descriptor, 65_536)
-            except BlockingIOError:
-                return
-            self.ended = not chunk
-            self._kept += chunk[: MAX_OUTPUT - len(self._kept)]
+    def drain(self) -> bool:
+        """Read what the pipe holds, of which at most MAX_OUTPUT is kept; whether there was anything."""
+        try:
+            chunk = os.read(self.descriptor, PIPE_SIZE)
+        except BlockingIOError:
+            return False
+        self.ended = not chunk
+        self._kept += chunk[: MAX_OUTPUT - len(self._kept)]
+        return not self.ended
 
     def take(self) -> str:
-        """All output since the last call."""
-        self.drain()
+        """All output since the last call; a thread that never stops printing does not hold it up."""
+        for _ in range(MAX_OUTPUT // PIPE_SIZE):
+            if not self.drain():
+                break
         kept, self._kept = self._kept, bytearray()
         return kept.decode("utf-8", errors="replace")
 

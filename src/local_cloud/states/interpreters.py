@@ -166,6 +166,7 @@ def _answer_moto(answers: Answers) -> Iterator[None]:
         effective_input = parameters["Payload"] if isinstance(task, StateTaskLambda) else parameters
         answer = answers.take(env.states.context_object.context_object_data["State"]["Name"], effective_input)
         if "Throw" in answer:
+            task._from_error = _keep_name(task)
             raise _fail_on_moto(env, answer["Throw"])
         env.stack.append(json.loads(json.dumps(answer["Return"])))
         task._verify_size_quota(env=env, value=env.stack[-1])
@@ -176,6 +177,15 @@ def _answer_moto(answers: Answers) -> Iterator[None]:
         patches.enter_context(patch.object(WaitFunction, "_wait_interval", lambda *_, **__: None))
         patches.enter_context(patch.object(retrier_decl, "time", SimpleNamespace(sleep=lambda _: None)))
         yield
+
+
+def _keep_name(task: Any) -> Callable[..., Any]:
+    """Some integrations of moto give every error a name of their own; not those of the scenario."""
+
+    def from_error(env: Any, ex: Exception) -> Any:
+        return getattr(ex, "failure_event", None) or type(task)._from_error(task, env=env, ex=ex)
+
+    return from_error
 
 
 def _fail_on_moto(env: Any, throw: Mapping[str, str]) -> Exception:

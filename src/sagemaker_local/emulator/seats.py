@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from sagemaker_local.app import App
 from sagemaker_local.emulator.resources import RESOURCES, make_handlers
@@ -31,3 +32,17 @@ def register(app: App) -> None:
     # An endpoint takes seconds; elsewhere than in a thread its stack would block every other request.
     elsewhere = stacks._runs_on_worker_thread
     stacks._runs_on_worker_thread = lambda kind: kind in RESOURCES or elsewhere(kind)
+    _default_key(app.plane.config.region, app.plane.config.account_id)
+
+
+def _default_key(region: str, account: str) -> None:
+    """SageMaker's SDKs upload with `aws:kms` and no key: AWS then takes the account's own, ministack refuses."""
+    from ministack.services import s3
+
+    resolve, encryption = s3._resolve_sse_write_headers, "x-amz-server-side-encryption"
+    key = {f"{encryption}-aws-kms-key-id": f"arn:aws:kms:{region}:{account}:alias/aws/s3"}
+
+    def resolve_with_default(headers: dict[str, str], bucket: str) -> Any:
+        return resolve({**key, **headers} if headers.get(encryption) == "aws:kms" else headers, bucket)
+
+    s3._resolve_sse_write_headers = resolve_with_default

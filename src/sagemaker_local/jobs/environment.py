@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sagemaker_local.config import Config
+from sagemaker_local.endpoints.worker import INHERITED
 
 BASE = "/opt/ml"
 HOST = "algo-1"
@@ -55,7 +56,7 @@ def describe_resources() -> dict[str, Any]:
 
 def base_environment(config: Config, *, isolated: bool = False) -> dict[str, str]:
     """What every container gets: path, home, region and, unless isolated, the account's credentials."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
     environment = {
         **kept,
         "PYTHONUNBUFFERED": "1",

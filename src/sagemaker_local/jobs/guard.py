@@ -26,20 +26,19 @@ _MS_BIND, _MS_REC, _MS_PRIVATE = 4096, 16384, 1 << 18
 
 def main(arguments: list[str]) -> int:
     """Run the program and return its exit code."""
-    folder = None
     if arguments[0] == "--mount":
-        _, folder, source, *arguments = arguments
+        _, target, folder, *arguments = arguments
         try:
-            _mount_alone(source, folder)
+            _mount_alone(folder, target)
         except OSError as error:
             print(f"{folder} cannot be mounted: {error.strerror}", file=sys.stderr, flush=True)
             return 125
-    return _run(int(arguments[0]), arguments[1:], folder)
+    return _run(int(arguments[0]), arguments[1:])
 
 
-def _run(pipe: int, command: list[str], folder: str | None) -> int:
+def _run(pipe: int, command: list[str]) -> int:
     try:
-        program = subprocess.Popen(command, process_group=0, cwd=folder)
+        program = subprocess.Popen(command, process_group=0)
     except OSError as error:
         print(f"{command[0]} cannot be started: {error.strerror}", file=sys.stderr, flush=True)
         return 127

@@ -26,14 +26,19 @@ def download_data(
     are paths below `folder`. Ends early when `stop` is set. Raises JobError.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    _download_all(clients, list_source(clients, source, folder, free), folder, stop)
+
+
+def list_source(
+    clients: Clients, source: Mapping[str, Any], folder: Path, free: int
+) -> list[tuple[str, Path]]:
+    """The URI of every object that a source names, and its path below the channel's folder. Raises JobError."""
     uri, kind = source["S3Uri"], source["S3DataType"]
     if kind == "AugmentedManifestFile":
-        objects = _read_augmented(clients, uri, folder, source.get("AttributeNames") or ())
-    elif kind == "ManifestFile":
-        objects = list(_read_manifest(clients, uri, folder))
-    else:
-        objects = list(_list_prefix(clients, uri, folder, free))
-    _download_all(clients, objects, folder, stop)
+        return _read_augmented(clients, uri, folder, source.get("AttributeNames") or ())
+    if kind == "ManifestFile":
+        return list(_read_manifest(clients, uri, folder))
+    return list(_list_prefix(clients, uri, folder, free))
 
 
 def _list_prefix(clients: Clients, uri: str, folder: Path, free: int) -> Iterator[tuple[str, Path]]:

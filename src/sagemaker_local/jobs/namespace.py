@@ -14,19 +14,21 @@ from functools import cache
 from pathlib import Path
 
 
+GUARD = Path(__file__).with_name("guard.py")
+
+
 @cache
 def can_mount() -> bool:
     """Whether this machine lets a process mount a folder as /opt/ml for itself; tried once."""
     if not sys.platform.startswith("linux"):
         return False
-    guard = Path(__file__).with_name("guard.py")
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "probe").touch()
         trial = [
             sys.executable,
             "-I",
             "-S",
-            str(guard),
+            str(GUARD),
             "--mount",
             "/opt/ml",
             folder,

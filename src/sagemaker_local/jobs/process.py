@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-_GUARD = Path(__file__).with_name("guard.py")
+from sagemaker_local.jobs.namespace import GUARD
+
 _POLL_SECONDS = 0.05
 _LINE_BYTES = 256 * 1024 - 64
 """What CloudWatch Logs takes in one event; longer lines are cut into pieces."""
@@ -58,7 +59,7 @@ class Process:
         mount = ("--mount", command.mount, str(command.folder)) if command.mount else ()
         try:
             self._popen = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_GUARD), *mount, str(reading), *command.argv],
+                [sys.executable, "-I", "-S", str(GUARD), *mount, str(reading), *command.argv],
                 env=dict(command.environment),
                 cwd=command.folder,
                 stdin=subprocess.DEVNULL,

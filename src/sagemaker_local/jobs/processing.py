@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import shutil
 import threading
 import time
@@ -10,12 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sagemaker_local.clients import split_uri
 from sagemaker_local.errors import JobError
 from sagemaker_local.images import find_image
 from sagemaker_local.jobs.archive import upload_tree
 from sagemaker_local.jobs.container import Container, run_container
 from sagemaker_local.jobs.environment import BASE, write_processing_config
-from sagemaker_local.jobs.inputs import download_data
+from sagemaker_local.jobs.inputs import download_data, relative_key
 from sagemaker_local.jobs.process import Limits, Outcome
 from sagemaker_local.store import Record
 
@@ -48,12 +50,40 @@ def _change(plane: Plane, record: Record, **changes: Any) -> None:
 
 
 def _download_inputs(plane: Plane, record: Record, base: Path, stop: Stop) -> None:
+    if "Captured" in record:
+        _download_captures(plane, record, base, stop)
     for entry in record.get("ProcessingInputs", ()):
         source = entry["S3Input"]
         folder = local_path(base, source["LocalPath"])
         download_data(plane.clients, source, folder, plane.config.free_bytes, stop)
         if source.get("S3CompressionType") == "Gzip":
             _unpack_files(folder)
+
+
+def _download_captures(plane: Plane, record: Record, base: Path, stop: Stop) -> None:
+    """What an endpoint captured in the hours of a monitoring execution, whatever its variants are called."""
+    count = 0
+    for part in record["Captured"]:
+        bucket, prefix = split_uri(part["S3Uri"])
+        for key, _ in plane.clients.list_objects(part["S3Uri"]):
+            if part["Hour"] in key and not stop.is_set():
+                path = local_path(base, part["LocalPath"]) / relative_key(key, prefix)
+                plane.clients.download(f"s3://{bucket}/{key}", path)
+                count += 1
+    if not count:
+        raise JobError(
+            "ClientError: Job inputs had no data: nothing was captured in the window of the execution."
+        )
+
+
+def _publish_metrics(plane: Plane, record: Record, base: Path) -> None:
+    """Lines that a monitoring container left in /opt/ml/output/metrics/cloudwatch."""
+    folder = base / "output/metrics/cloudwatch"
+    paths = [folder] if folder.is_file() else sorted(folder.rglob("*"))
+    lines = [line for path in paths if path.is_file() for line in path.read_text().splitlines()]
+    data = [json.loads(line) for line in lines if line.strip()]
+    for start in range(0, len(data), 500):
+        plane.clients.publish_metric(record["MetricsNamespace"], data[start : start + 500])
 
 
 def _unpack_files(folder: Path) -> None:
@@ -87,6 +117,8 @@ def _run_and_upload(plane: Plane, record: Record, base: Path, stop: Stop) -> Out
         watcher.join()
     for folder, output in pairs:
         upload_tree(plane.clients, folder, output["S3Uri"])
+    if "MetricsNamespace" in record:
+        _publish_metrics(plane, record, base)
     return outcome
 
 

@@ -18,6 +18,11 @@ from sagemaker_local.scaling.validation import check_policy, check_target, get_k
 
 Request = dict[str, Any]
 FILE = "scaling.json"
+# The service-linked role that AWS uses when none is given.
+SERVICE_ROLE = (
+    "aws-service-role/sagemaker.application-autoscaling.amazonaws.com/"
+    "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
+)
 
 
 class Autoscaler:
@@ -40,6 +45,7 @@ class Autoscaler:
             self._registry, self._save, read_load, set_capacity, timing or Timing()
         )
         self._arn = f"arn:aws:application-autoscaling:{region}:{account}:scalable-target/"
+        self._role_arn = f"arn:aws:iam::{account}:role/{SERVICE_ROLE}"
         self._policy_arn = f"arn:aws:autoscaling:{region}:{account}:scalingPolicy:"
 
     def register_scalable_target(self, request: Request) -> Request:
@@ -50,6 +56,7 @@ class Autoscaler:
         target = known or {
             "ScalableTargetARN": self._arn + uuid.uuid4().hex[:20],
             "CreationTime": time.time(),
+            "RoleARN": self._role_arn,
         }
         target.update({name: value for name, value in request.items() if name != "Tags"})
         self._registry.targets[key] = target

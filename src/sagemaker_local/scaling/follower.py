@@ -17,6 +17,7 @@ from sagemaker_local.scaling.tracking import Series, Timing, Tracking, decide, r
 logger = logging.getLogger(__name__)
 
 Request = dict[str, Any]
+STOPPED = "The cloud was stopped meanwhile."
 
 
 class PolicyFollower:
@@ -39,6 +40,9 @@ class PolicyFollower:
         self._changing: dict[str, asyncio.Task[None]] = {}  # by target
         self._scaled_out: dict[str, float] = {}  # target -> when, monotonic
         self._scaled_in: dict[str, float] = {}
+        for activity in registry.activities:  # what a killed process left
+            if activity["StatusCode"] == "InProgress":
+                activity.update(StatusCode="Failed", StatusMessage=STOPPED, EndTime=activity["StartTime"])
 
     def forget(self, prefix: str) -> None:
         """Start measuring anew for policies whose names begin so: what was measured no longer counts."""
@@ -107,6 +111,9 @@ class PolicyFollower:
             words = "Change successfully fulfilled by sagemaker."
             words = f"Successfully set desired instance count to {desired}. {words}"
             activity.update(StatusCode="Successful", StatusMessage=words)
+        except asyncio.CancelledError:
+            activity.update(StatusCode="Failed", StatusMessage=STOPPED)
+            raise
         except Exception as error:  # the edge to whoever runs the workers: tried again when asked for again
             logger.warning("%s could not be scaled to %d: %s", target["ResourceId"], desired, error)
             words = f"Failed to set desired instance count to {desired}: {error}"

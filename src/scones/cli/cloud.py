@@ -18,6 +18,9 @@ from local_cloud.errors import LocalCloudError, NotRunning
 from scones.cli import narration, print_json, read_settings
 from scones.errors import CloudError, UsageError
 
+# SigV4 service name -> what answers it, by name: the server's process imports it, not this one.
+MOUNTS = dict.fromkeys(("sagemaker", "application-autoscaling"), "scones.cli.sagemaker:create_app")
+
 state_dir_option = click.option(
     "--state-dir",
     type=click.Path(path_type=Path, file_okay=False),
@@ -34,7 +37,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON o
 def up(state_dir: Path | None, port: int | None, detach: bool, as_json: bool) -> None:
     """Start the local cloud: AWS on 127.0.0.1, with its state in .scones."""
     settings = read_settings(state_dir=state_dir)
-    how = lifecycle.Start(port=port, region=settings.region, mounts=_find_mounts(), detach=detach)
+    how = lifecycle.Start(port=port, region=settings.region, mounts=MOUNTS, detach=detach)
     try:
         running, process = lifecycle.start(settings.state_dir, how)
     except LocalCloudError as error:
@@ -110,10 +113,6 @@ def env(state_dir: Path | None, as_json: bool, role: str | None, command: tuple[
         print_json(variables)
     else:
         click.echo("\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()))
-
-
-def _find_mounts() -> dict[str, str]:
-    return {}
 
 
 def _narrate(running: lifecycle.Running, port: int | None, detach: bool) -> None:

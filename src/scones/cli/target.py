@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from scones.aws.sessions import Cloud, connect
 from scones.errors import CloudError
 from scones.settings import Settings
+
+if TYPE_CHECKING:
+    from scones.aws.sessions import Cloud
 
 OPTIONS = [
     click.option("--target", type=click.Choice(["local", "aws"]), help="Where to work (default local)."),
@@ -29,13 +31,14 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def connect_to(settings: Settings) -> Cloud:
     """The cloud that the settings name. Raises CloudError when the local cloud does not run."""
+    from scones.aws.sessions import connect
+
     return connect(settings.target, settings.region, os.environ, lambda: _find_local(settings.state_dir))
 
 
 def _find_local(state_dir: Path) -> Mapping[str, str]:
-    from local_cloud.errors import LocalCloudError
-
     from local_cloud import lifecycle
+    from local_cloud.errors import LocalCloudError
 
     try:
         return lifecycle.environment(state_dir)

@@ -108,8 +108,8 @@ class ServingApplication:
             return _refuse(400, str(error))
         except Overloaded as error:
             return _refuse(503, f"{error.message} {error.hint}", {"retry-after": "1"})
-        except SconesError as error:
-            logger.error("An image could not be classified: %s", error)
+        except Exception as error:  # the process edge: a request gets an answer, whatever happened
+            logger.exception("An image could not be classified")
             return _refuse(500, str(error))
         self.metrics.add_phases(timed.waited, timed.decoded, timed.inferred)
         return _answer(timed, headers.get("accept", ""))

@@ -113,8 +113,12 @@ def _train(dataset: Dataset, recipe: Recipe, base: Path, should_stop: Callable[[
 def _score_test(folder: Path, split: Split) -> float:
     from scones.container.prediction import load_predictor
 
-    probabilities, _ = load_predictor(folder, threads=os.cpu_count() or 1).embed(list(split.pixels))
-    return float((probabilities.argmax(1) == split.labels).mean())
+    predictor = load_predictor(folder, threads=os.cpu_count() or 1)
+    answers = [
+        predictor.infer([predictor.decode(path.read_bytes())])[0].probabilities for path in split.files
+    ]
+    right = [p.index(max(p)) == label for p, label in zip(answers, split.labels.tolist(), strict=True)]
+    return sum(right) / len(right)
 
 
 def _read_config(path: Path) -> dict[str, str]:

@@ -83,12 +83,12 @@ def make_outliers(pixels: Tensor, count: int, side: int, generator: Generator) -
     """`count` pictures that belong to no class; training teaches the network not to be sure of them.
 
     No outside data: pictures under heavy noise, noise alone at several scales, blank and shaded frames,
-    shuffled tiles, and small corners blown up. (D. Hendrycks et al., "Deep Anomaly Detection with Outlier
-    Exposure", 2019.)
+    shuffled tiles, small corners blown up, and drawn discs, bars and stripes. (D. Hendrycks et al., "Deep
+    Anomaly Detection with Outlier Exposure", 2019.)
     """
     sources = pixels[torch.randint(len(pixels), (count,), generator=generator)].float()
     x = F.interpolate(sources, size=(side, side), mode="bilinear")
-    makers = (_add_heavy_noise, _make_noise, _make_blank, _shuffle_tiles, _enlarge_corner, _add_heavy_noise)
+    makers = (_add_heavy_noise, _make_noise, _make_blank, _shuffle_tiles, _enlarge_corner, _draw_shapes)
     parts = [makers[i % len(makers)](x[i : i + 1], generator) for i in range(count)]
     return torch.cat(parts).clamp(0.0, 255.0) if parts else x
 
@@ -135,3 +135,19 @@ def _enlarge_corner(x: Tensor, generator: Generator) -> Tensor:
     width = max(2, x.shape[2] // _pick((4, 5, 6, 8), generator))
     top, left = (_pick((0, x.shape[2] - width), generator) for _ in range(2))
     return F.interpolate(x[..., top : top + width, left : left + width], size=x.shape[2:], mode="bilinear")
+
+
+def _draw_shapes(x: Tensor, generator: Generator) -> Tensor:
+    axis = torch.linspace(-1.0, 1.0, x.shape[2])
+    down, across = torch.meshgrid(axis, axis, indexing="ij")
+    frame = torch.rand(1, 3, 1, 1, generator=generator).expand_as(x) * 255
+    for _ in range(_pick((1, 2, 4, 8), generator)):
+        turn, u0, v0, size = (
+            (_draw(1, -1.0, 1.0, generator) * scale).item() for scale in (math.pi, 1, 1, 0.6)
+        )
+        u = across * math.cos(turn) + down * math.sin(turn) - u0
+        v = down * math.cos(turn) - across * math.sin(turn) - v0
+        disc, bar = u**2 + v**2 < size**2, (u.abs() < abs(size)) & (v.abs() < 0.2)
+        inside = (disc, bar, torch.sin(u * 40 * size) > 0)[_pick((0, 1, 2), generator)]
+        frame = torch.where(inside, torch.rand(1, 3, 1, 1, generator=generator) * 255, frame)
+    return frame + _grain(x.shape, 32, generator) * 5

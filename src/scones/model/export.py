@@ -21,12 +21,11 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from scones.errors import ModelError
 from scones.model.network import EMBEDDING as EMBEDDING_SIZE
 from scones.model.network import Bottleneck, Convolution, EfficientNetLite, pad_same
-from scones.model.pixels import CUBIC, SIZE
+from scones.model.pixels import CUBIC, PHOTO_SIDE, PHOTO_SIZE, SIZE, Pixels
 
 OPSET = 18
 IR_VERSION = 9  # what onnxruntime 1.16 (2023) and newer read
@@ -51,14 +50,16 @@ class Graph:
         return name
 
 
-def build_onnx(network: EfficientNetLite, temperature: float, size: int = SIZE) -> onnx.ModelProto:
+def build_onnx(network: EfficientNetLite, temperature: float) -> onnx.ModelProto:
     """The checked graph: `pixels` (n, height, width, 3) bytes of any size to `probabilities` and
     `embedding`."""
     graph = Graph()
     x = graph.add("Cast", INPUT, to=TensorProto.FLOAT)
-    x = _add_resize(graph, graph.add("Transpose", x, perm=[0, 3, 1, 2]), size)
+    x = _add_resize(graph, graph.add("Transpose", x, perm=[0, 3, 1, 2]))
     x = graph.add("Div", graph.add("Sub", x, graph.hold(127.0)), graph.hold(128.0))
-    x, side = _add_convolution(graph, x, network.stem, size)
+    # Paddings depend on the side modulo the network's stride of 32 alone, so one graph serves both sizes.
+    assert SIZE % 32 == PHOTO_SIZE % 32 == 0
+    x, side = _add_convolution(graph, x, network.stem, SIZE)
     for block in network.blocks:
         assert isinstance(block, Bottleneck)
         x, side = _add_bottleneck(graph, x, block, side)
@@ -94,20 +95,24 @@ def _add_bottleneck(graph: Graph, x: str, block: Bottleneck, side: int) -> tuple
     return (graph.add("Add", x, y) if block.shortcut else y), side
 
 
-def _add_resize(graph: Graph, x: str, size: int) -> str:
-    """`pixels.resize`."""
-    shape = graph.add("Cast", graph.add("Shape", INPUT), to=TensorProto.FLOAT)
-    rows = _add_weights(graph, graph.add("Gather", shape, graph.hold(1, np.int64)), size)
-    columns = _add_weights(graph, graph.add("Gather", shape, graph.hold(2, np.int64)), size)
-    x = graph.add("MatMul", graph.add("MatMul", rows, x), graph.add("Transpose", columns, perm=[1, 0]))
-    return graph.add("Clip", x, graph.hold(0.0), graph.hold(255.0))
-
-
-def _add_weights(graph: Graph, source: str, size: int) -> str:
-    """`pixels.make_weights(source, size)`, computed in the graph from the picture's own side."""
+def _add_resize(graph: Graph, x: str) -> str:
+    """`pixels.resize` to `pixels.choose_size`."""
     add, hold = graph.add, graph.hold
-    scale = add("Max", add("Div", source, hold(size)), hold(1.0))
-    centres = add("Mul", hold(((np.arange(size) + 0.5) / size)[:, None]), source)
+    shape = add("Cast", add("Shape", INPUT), to=TensorProto.FLOAT)
+    height, width = (add("Gather", shape, hold(axis, np.int64)) for axis in (1, 2))
+    is_photo = add("GreaterOrEqual", add("Min", height, width), hold(PHOTO_SIDE))
+    size = add("Where", is_photo, hold(PHOTO_SIZE), hold(SIZE))
+    rows, columns = _add_weights(graph, height, size), _add_weights(graph, width, size)
+    x = add("MatMul", add("MatMul", rows, x), add("Transpose", columns, perm=[1, 0]))
+    return add("Clip", x, hold(0.0), hold(255.0))
+
+
+def _add_weights(graph: Graph, source: str, size: str) -> str:
+    """`pixels.make_weights`, computed in the graph from the picture's own side."""
+    add, hold = graph.add, graph.hold
+    centres = add("Add", add("Range", hold(0.0), size, hold(1.0)), hold(0.5))
+    centres = add("Unsqueeze", add("Mul", centres, add("Div", source, size)), hold([1], np.int64))
+    scale = add("Max", add("Div", source, size), hold(1.0))
     places = add("Add", add("Range", hold(0.0), source, hold(1.0)), hold(0.5))
     distance = add("Div", add("Abs", add("Sub", places, centres)), scale)
     near = _add_cubic(graph, distance, (CUBIC + 2, -(CUBIC + 3), 0.0, 1.0))
@@ -148,34 +153,32 @@ def _close(graph: Graph, classes: int) -> onnx.ModelProto:
 class _Pictures(CalibrationDataReader):  # type: ignore[misc]
     """Feeds training pictures to the quantiser one by one."""
 
-    def __init__(self, pixels: NDArray[np.uint8]) -> None:
-        self.batches: Iterator[NDArray[np.uint8]] = iter(np.array_split(pixels, len(pixels)))
+    def __init__(self, pictures: Sequence[Pixels]) -> None:
+        self.rest = iter(pictures)
 
-    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-        batch = next(self.batches, None)
-        return None if batch is None else {INPUT: batch}
+    def get_next(self) -> dict[str, Pixels] | None:
+        picture = next(self.rest, None)
+        return None if picture is None else {INPUT: picture[None]}
 
 
-def quantise(source: Path, target: Path, pixels: NDArray[np.uint8]) -> None:
-    """Write the 8-bit variant of the ONNX file `source`, its ranges measured on `pixels` (n, h, w, 3).
+def quantise(source: Path, target: Path, pictures: Sequence[Pixels]) -> None:
+    """Write the 8-bit variant of the ONNX file `source`, its ranges measured on `pictures`.
 
     Raises ModelError when the quantiser refuses.
     """
     logging.getLogger().disabled, before = True, logging.getLogger().disabled  # it advises on the root logger
-    prepared = target.with_suffix(".prepared.onnx")
     try:
-        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        # Not optimised first: that would fold constants, the temperature among them, which is set only later.
         quantize_static(
-            str(prepared), str(target), _Pictures(pixels), quant_format=QuantFormat.QDQ, per_channel=True,
+            str(source), str(target), _Pictures(pictures), quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
             op_types_to_quantize=["Conv", "Clip"],
-            nodes_to_exclude=[node.name for node in _list_resize(prepared)],
+            nodes_to_exclude=[node.name for node in _list_resize(source)],
         )  # fmt: skip
     except (RuntimeError, ValueError, OSError) as error:
         raise ModelError(f"The model cannot be quantised: {error}.") from error
     finally:
         logging.getLogger().disabled = before
-        prepared.unlink(missing_ok=True)
 
 
 def _list_resize(path: Path) -> Iterator[onnx.NodeProto]:
@@ -189,17 +192,20 @@ def _list_resize(path: Path) -> Iterator[onnx.NodeProto]:
 def set_temperature(path: Path, temperature: float) -> None:
     """Change the temperature of an exported graph in place; it divides the logits before the softmax."""
     model = onnx.load(str(path))
-    for constant in model.graph.initializer:
-        if constant.name == TEMPERATURE:
-            constant.CopyFrom(numpy_helper.from_array(np.asarray(temperature, np.float32), TEMPERATURE))
+    found = [constant for constant in model.graph.initializer if constant.name == TEMPERATURE]
+    if len(found) != 1:
+        raise ModelError(f"The graph {path.name} has no temperature to set.")
+    found[0].CopyFrom(numpy_helper.from_array(np.asarray(temperature, np.float32), TEMPERATURE))
     path.write_bytes(model.SerializeToString())
 
 
-def run_onnx(path: Path, pixels: NDArray[np.uint8], batch: int = 50) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Probabilities (n, classes) and embeddings (n, 1280) of `pixels` (n, h, w, 3)."""
+def run_onnx(path: Path, pictures: Sequence[Pixels], batch: int = 50) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Probabilities (n, classes) and embeddings (n, 1280) of pictures of any sizes."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    outputs = [
-        session.run([PROBABILITIES, EMBEDDING], {INPUT: pixels[start : start + batch]})
-        for start in range(0, len(pixels), batch)
-    ]
+    outputs = []
+    for start in range(0, len(pictures), batch):
+        chunk = pictures[start : start + batch]
+        alike = len({picture.shape for picture in chunk}) == 1
+        for stack in [np.stack(chunk)] if alike else [picture[None] for picture in chunk]:
+            outputs.append(session.run([PROBABILITIES, EMBEDDING], {INPUT: stack}))
     return np.concatenate([o[0] for o in outputs]), np.concatenate([o[1] for o in outputs])

@@ -20,7 +20,9 @@ from scones.errors import DataError
 
 Pixels = NDArray[np.uint8]  # (height, width, 3), RGB
 
-SIZE = 160  # side of the network's input, pixels
+SIZE = 160  # side of the network's input in training and for thumbnails, pixels
+# In photos the vehicle fills less of the frame than in thumbnails, so photos are looked at more closely.
+PHOTO_SIZE, PHOTO_SIDE = 192, 128  # their input, and the short side from which a picture counts as a photo
 REDUCED_SIDE = 2 * SIZE  # decoding never leaves a short side over twice this
 LEAST_SIDE = 8
 MOST_BYTES = 32 * 1024 * 1024
@@ -97,8 +99,14 @@ def _shrink(image: Image.Image) -> Image.Image:
 def resize(pixels: Pixels, size: int = SIZE) -> NDArray[np.float32]:
     """Antialiased bicubic resize to (size, size, 3), values 0 to 255, the aspect ratio not kept."""
     rows, columns = make_weights(pixels.shape[0], size), make_weights(pixels.shape[1], size)
-    scaled = np.einsum("ih,hwc,jw->ijc", rows, pixels.astype(np.float32), columns, optimize=True)
+    tall = rows @ pixels.reshape(len(pixels), -1).astype(np.float32)
+    scaled = columns @ tall.reshape(size, -1, 3)
     return np.asarray(np.clip(scaled, 0, 255), np.float32)
+
+
+def choose_size(pixels: Pixels) -> int:
+    """Side of the network's input for a picture: 160 for thumbnails, 192 for photos."""
+    return PHOTO_SIZE if min(pixels.shape[:2]) >= PHOTO_SIDE else SIZE
 
 
 @lru_cache(maxsize=64)

@@ -42,7 +42,7 @@ class Recipe:
     frozen_blocks: int = _parameter(
         5, _share(15), "First blocks of the network that stay as ImageNet left them."
     )
-    outliers: float = _parameter(0.125, _share(), "Pictures of no class added to a step, as a share of it.")
+    outliers: float = _parameter(0.19, _share(), "Pictures of no class added to a step, as a share of it.")
     seed: int = _parameter(0, _share(2**31), "Seed of every random choice.")
     early_stopping: bool = _parameter(True, (lambda value: True, ""), "Stop when validation gets no better.")
     early_stopping_patience: int = _parameter(4, _positive(1000), "Epochs without a lower validation loss.")

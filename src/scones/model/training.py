@@ -174,10 +174,10 @@ def fit_head(network: EfficientNetLite, training: Split, classes: int) -> nn.Lin
     def closure() -> Tensor:
         optimizer.zero_grad()
         loss = F.cross_entropy(head(inputs), labels) + HEAD_PENALTY / 2 * head.weight.square().sum()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
-    optimizer.step(closure)  # type: ignore[arg-type,no-untyped-call]
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
     with torch.no_grad():
         head.weight.div_(deviation)
         head.bias.sub_(head.weight @ mean)

@@ -34,6 +34,7 @@ class Cloud:
 
     url: str
     directory: Path
+    close: Callable[[], None] = lambda: None
 
     def client(self, service: str) -> Any:
         return boto3.client(
@@ -86,7 +87,7 @@ def start(serve: str, tmp_path: Path) -> Iterator[Callable[[Limits], Cloud]]:
 
     def start_with(limits: Limits) -> Cloud:
         services.append(lambdas.install(tmp_path, serve, limits))
-        return Cloud(serve, tmp_path)
+        return Cloud(serve, tmp_path, services[-1].close)
 
     yield start_with
     client = Cloud(serve, tmp_path).client("lambda")

@@ -147,6 +147,13 @@ def test_output_beyond_the_pipe_does_not_block(cloud: Cloud) -> None:
     assert "REPORT RequestId:" in base64.b64decode(answer["LogResult"]).decode()
 
 
+def test_output_without_end_does_not_stop_the_clock(cloud: Cloud) -> None:
+    cloud.create_function(
+        "chatters", "def handler(event, context):\n  while True: print('x' * 4000)", Timeout=1
+    )
+    assert invoke(cloud, "chatters")[0]["errorType"] == "Sandbox.Timedout"
+
+
 def test_versions_and_aliases_run_their_own_code(cloud: Cloud) -> None:
     client = cloud.client("lambda")
     cloud.create_function(

@@ -119,3 +119,16 @@ def test_the_number_of_environments_is_capped(start: Start) -> None:
     wait_until(lambda: not is_running(pids["a"]))
     assert is_running(pids["b"])
     assert is_running(pids["c"])
+
+
+def test_closing_ends_what_runs_and_what_waits(start: Start, tmp_path: Path) -> None:
+    cloud = start(Limits(concurrency=1))
+    cloud.create_function("spans", SPAN, Timeout=60)
+    with ThreadPoolExecutor() as threads:
+        calls = [threads.submit(invoke, cloud, "spans", 30) for _ in range(2)]
+        wait_until(lambda: any(cloud.directory.glob("lambda/environments/*")))
+        time.sleep(0.3)
+        cloud.close()
+        outcomes = sorted(str(call.exception() or call.result()[0]["errorType"]) for call in calls)
+    assert "TooManyRequestsException" in outcomes[0]
+    assert outcomes[1] == "Runtime.ExitError"

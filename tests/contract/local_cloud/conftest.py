@@ -161,3 +161,9 @@ def assume() -> Callable[..., Callable[[str], Any]]:
         return clients
 
     return become
+
+
+@pytest.fixture(scope="session")
+def new_cloud() -> type[LocalCloud]:
+    """Makes a cloud for a state directory, not started; whoever starts it stops it."""
+    return LocalCloud

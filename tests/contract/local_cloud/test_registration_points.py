@@ -47,7 +47,8 @@ told["writers"] = sorted(
     if function.__module__ == s3.__name__ and "_atomic_write(" in inspect.getsource(function)
 )
 told["names"] = [
-    callable(app._request_account_scope), callable(iam_evaluator.enforce), callable(iam_evaluator.authenticate),
+    callable(app._request_account_scope), callable(iam_evaluator.enforce),
+    callable(iam_evaluator.authenticate),
     callable(iam_evaluator.is_root_access_key), callable(iam_evaluator.pin_signed_request),
     callable(iam_evaluator.pin_signed_body), callable(iam_actions.access_denied_response),
     "InvalidClientTokenId" in iam_actions._AUTH_FAILURES, "s3" in router.SERVICE_PATTERNS,

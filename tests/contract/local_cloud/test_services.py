@@ -313,17 +313,25 @@ def test_a_template_with_an_unknown_resource_is_refused(client: Client) -> None:
         client("cloudformation").create_stack(StackName="broken", TemplateBody=json.dumps(broken))
 
 
-def test_a_stack_that_fails_is_rolled_back(client: Client) -> None:
-    table = TEMPLATE["Resources"]["Table"]
-    taken = {**table, "Properties": {**table["Properties"], "TableName": "taken"}, "DependsOn": "Queue"}
+def test_a_stack_that_fails_is_rolled_back(client: Client, wait_for: Wait) -> None:
+    image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/nothing:1"
+    broken = {
+        "Type": "AWS::SageMaker::Model",
+        "DependsOn": "Queue",
+        "Properties": {
+            "ExecutionRoleArn": f"arn:aws:iam::{ACCOUNT}:role/notebook",
+            "PrimaryContainer": {"Image": image, "ModelDataUrl": "s3://nothing/model.tar.gz"},
+        },
+    }
     queue = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "rolled-back"}}
-    client("dynamodb").create_table(**taken["Properties"])
     cloudformation = client("cloudformation")
-    body = json.dumps({"Resources": {"Queue": queue, "Table": taken}})
+    body = json.dumps({"Resources": {"Queue": queue, "Model": broken}})
     cloudformation.create_stack(StackName="fails", TemplateBody=body)
-    cloudformation.get_waiter("stack_rollback_complete").wait(
-        StackName="fails", WaiterConfig={"Delay": 0.1, "MaxAttempts": 200}
-    )
+
+    def status() -> str:
+        return str(cloudformation.describe_stacks(StackName="fails")["Stacks"][0]["StackStatus"])
+
+    wait_for(lambda: status() == "ROLLBACK_COMPLETE")
     with pytest.raises(ClientError, match="NonExistentQueue"):
         client("sqs").get_queue_url(QueueName="rolled-back")
 

@@ -35,7 +35,9 @@ class LocalSageMaker:
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line, "the program did not start"
+        if not line:
+            self.stop()
+            pytest.fail("the program did not start")
         self.url = f"http://127.0.0.1:{json.loads(line)['port']}"
 
     def client(self, service: str, **options: Any) -> Any:

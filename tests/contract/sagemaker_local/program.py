@@ -6,9 +6,11 @@ The local cloud's gateway does the same and more; here only what these tests nee
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -48,11 +50,8 @@ def main(state_dir: Path, cores: int) -> None:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    os.environ |= {
-        "GATEWAY_PORT": str(port),
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "PERSIST_STATE": "0",
-    }
+    objects = {"S3_PERSIST": "1", "S3_DATA_DIR": str(state_dir / "s3"), "PERSIST_STATE": "0"}
+    os.environ |= {"GATEWAY_PORT": str(port), "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", **objects}
     from ministack.app import app as aws
 
     sagemaker = create_app(make_config(state_dir, port, cores))
@@ -64,28 +63,44 @@ def main(state_dir: Path, cores: int) -> None:
         here = signed is not None and signed[1] in (b"sagemaker", b"application-autoscaling")
         await (sagemaker if here else aws)(scope, receive, send)
 
-    asyncio.run(_serve(route, listener, (aws, sagemaker), port))
+    asyncio.run(_serve(route, listener, aws, sagemaker))
 
 
-async def _serve(route, listener, parts, port) -> None:
-    server = uvicorn.Server(uvicorn.Config(route, lifespan="off", log_level="error", access_log=False))
-    inboxes, lives = [], []
-    for part in parts:
-        inbox, outbox = asyncio.Queue(), asyncio.Queue()
-        lives.append(
-            asyncio.ensure_future(
-                part({"type": "lifespan", "asgi": {"version": "3.0"}}, inbox.get, outbox.put)
-            )
-        )
-        await inbox.put({"type": "lifespan.startup"})
-        answer = await outbox.get()
-        assert answer["type"] == "lifespan.startup.complete", answer
-        inboxes.append((inbox, outbox))
-    print(json.dumps({"port": port}), flush=True)
-    await server.serve(sockets=[listener])
-    inbox, outbox = inboxes[-1]
-    await inbox.put({"type": "lifespan.shutdown"})
-    await outbox.get()
+class _Server(uvicorn.Server):
+    """Leaves the signals alone: SageMaker still needs the port while it stops."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):
+        yield
+
+
+async def _serve(route, listener, aws, sagemaker) -> None:
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    server = _Server(uvicorn.Config(route, lifespan="off", log_level="error", access_log=False))
+    async with _lifespan(aws, end=False):
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        async with _lifespan(sagemaker, end=True):
+            print(json.dumps({"port": listener.getsockname()[1]}), flush=True)
+            await stopped.wait()
+        server.should_exit = True
+        await serving
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(application, end):
+    inbox, outbox = asyncio.Queue(), asyncio.Queue()
+    life = asyncio.create_task(
+        application({"type": "lifespan", "asgi": {"version": "3.0"}}, inbox.get, outbox.put)
+    )
+    await inbox.put({"type": "lifespan.startup"})
+    answer = await outbox.get()
+    assert answer["type"] == "lifespan.startup.complete", answer
+    yield
+    if end:
+        await inbox.put({"type": "lifespan.shutdown"})
+        await outbox.get()
+    life.cancel()
 
 
 if __name__ == "__main__":

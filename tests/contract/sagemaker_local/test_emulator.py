@@ -145,3 +145,8 @@ def test_a_stack_whose_endpoint_cannot_start_fails_with_the_reason(
     (failed,) = [event for event in events if event["ResourceStatus"] == "CREATE_FAILED"]
     assert failed["LogicalResourceId"] == "Endpoint"
     assert "cannot be served" in failed["ResourceStatusReason"] or "exited" in failed["ResourceStatusReason"]
+
+
+def test_uploads_with_kms_but_no_key_take_the_accounts_own(s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="x", Body=b"x", ServerSideEncryption="aws:kms")
+    assert s3.head_object(Bucket=bucket, Key="x")["SSEKMSKeyId"].endswith("alias/aws/s3")

@@ -107,6 +107,21 @@ def test_calls_of_a_map_are_told_apart_by_their_input() -> None:
     assert check(machine, Scenario("map", expect, {"keys": ["a", "b", "c"]}, {"One": answers})) == []
 
 
+@pytest.mark.parametrize(
+    "resource", ["dynamodb:putItem", "sns:publish", "sqs:sendMessage", "aws-sdk:s3:copyObject"]
+)
+def test_every_integration_fails_with_the_error_that_is_thrown(resource: str) -> None:
+    task = {"Type": "Task", "Resource": f"arn:aws:states:::{resource}", "Parameters": {}, "End": True}
+    catch = [{"ErrorEquals": ["Condition.Failed"], "Next": "Caught"}]
+    machine = {
+        "StartAt": "A",
+        "States": {"A": {**task, "Catch": catch}, "Caught": {"Type": "Pass", "End": True}},
+    }
+    throw = {"Throw": {"Error": "Condition.Failed", "Cause": "c"}}
+    expect = {"status": "SUCCEEDED", "output": {"Error": "Condition.Failed", "Cause": "c"}}
+    assert check(machine, Scenario("one", expect, {}, {"A": [throw]})) == []
+
+
 def test_a_file_of_scenarios_is_read(tmp_path: Path) -> None:
     rows = {"busy": {"tasks": {"Classify": [BUSY] * 3}, "expect": {"status": "FAILED"}}}
     (tmp_path / "file.json").write_text(json.dumps(rows))

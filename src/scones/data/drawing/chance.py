@@ -1,4 +1,4 @@
-"""Chance, from `Generator.random` alone: the one stream of NumPy's that does not change between versions."""
+"""Chance, from `Generator.random` alone: the plainest of NumPy's streams, so the least likely to change."""
 
 from __future__ import annotations
 

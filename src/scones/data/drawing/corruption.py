@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from scones.data.drawing.chance import between, chance, pick, tint
 from scones.data.drawing.pen import circle, shade, smooth
-from scones.data.drawing.scenery import draw_place, fill, sample_place
+from scones.data.drawing.scenery import draw_place, fill, mottle, sample_place
 from scones.errors import UsageError
 
 Pixels = NDArray[np.float32]
@@ -71,10 +71,8 @@ def blur(image: Image.Image, severity: float, rng: Generator) -> Image.Image:
 
 def add_fog(image: Image.Image, severity: float, rng: Generator) -> Image.Image:
     """Drifting white, thicker in some places than in others."""
-    banks = Image.fromarray(rng.random((5, 5)).astype(np.float32)).resize(
-        image.size, Image.Resampling.BICUBIC
-    )
-    veil = np.clip(severity * (0.75 + 0.25 * np.asarray(banks)), 0, 1).astype(np.float32)[..., None]
+    banks = mottle(rng, 5, image.size)[..., None] / np.float32(255)
+    veil = np.float32(severity) * (np.float32(0.75) + np.float32(0.25) * banks)
     return to_image(to_pixels(image) * (1 - veil) + np.float32(0.88) * veil)
 
 

@@ -22,8 +22,8 @@ def draw_motorcycle(pen: Pen, motorcycle: Motorcycle, palette: Palette) -> None:
         draw_bodywork(pen, motorcycle, palette)
     else:
         draw_engine(pen, motorcycle, palette)
-        draw_bodywork(pen, motorcycle, palette)
         draw_exhaust(pen, motorcycle, palette)
+        draw_bodywork(pen, motorcycle, palette)
         draw_fork(pen, motorcycle, palette, 0.09)
     draw_front_mudguard(pen, motorcycle, palette)
     draw_lamp_and_screen(pen, motorcycle, palette)

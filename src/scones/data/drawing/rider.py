@@ -64,7 +64,7 @@ def draw_rider(pen: Pen, posture: Posture, palette: Palette) -> None:
 def draw_head(pen: Pen, posture: Posture, palette: Palette) -> None:
     x, y = posture.shoulder
     centre = (x + 0.06, y + 0.22)
-    pen.stroke(at((posture.shoulder, centre), 0), 0.1, palette.skin)
+    pen.stroke(at((shift(posture.shoulder, 0.02, 0.07), centre), 0), 0.1, palette.skin)
     pen.polygon(at(np.array(centre) + circle(pen.corners) * (0.1, 0.125), 0), palette.skin)
     dome = circle(pen.corners)
     dome = dome[dome[:, 1] > 0.15 - 0.5 * (dome[:, 0] < -0.3)]

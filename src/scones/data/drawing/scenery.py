@@ -120,11 +120,14 @@ def roughen(image: Image.Image, place: Place, rng: Generator) -> Image.Image:
     """Multiply by smooth random mottling, fine and coarse."""
     gain = np.ones((image.height, image.width), dtype=np.float32)
     for cells in (7, 29):
-        mottle = Image.fromarray(
-            ((rng.random((cells, cells)) - 0.5) * 2 * place.roughness).astype(np.float32)
-        )
-        gain += np.asarray(mottle.resize(image.size, Image.Resampling.BILINEAR))
+        gain += np.float32(place.roughness / 128) * (mottle(rng, cells, image.size) - np.float32(128))
     return Image.fromarray(np.clip(np.asarray(image) * gain[..., None], 0, 255).astype(np.uint8))
+
+
+def mottle(rng: Generator, cells: int, size: tuple[int, int]) -> Pixels:
+    """(height, width) smooth noise 0..255 of this many cells a side; Pillow resizes bytes exactly."""
+    dots = Image.fromarray((rng.random((cells, cells)) * 256).astype(np.uint8))
+    return np.asarray(dots.resize(size, Image.Resampling.BILINEAR), dtype=np.float32)
 
 
 def level(place: Place, u: float) -> float:

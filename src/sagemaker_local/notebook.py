@@ -1,0 +1,42 @@
+"""Runs a program as a SageMaker notebook instance would, so that the SageMaker SDKs find role and bucket there.
+
+The SDKs ask STS for both, at its public address whatever AWS_ENDPOINT_URL says. They ask nobody when
+/opt/ml/metadata/resource-metadata.json names the role and their own configuration file names the bucket.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sagemaker_local.jobs.environment import BASE
+from sagemaker_local.jobs.namespace import GUARD, can_mount
+
+_CONFIG = """\
+SchemaVersion: '1.0'
+SageMaker:
+  PythonSDK:
+    Modules:
+      Session:
+        DefaultS3Bucket: {bucket}
+"""
+
+
+def prepare_notebook(
+    folder: Path, role_arn: str, bucket: str, command: Sequence[str]
+) -> tuple[list[str], dict[str, str]]:
+    """The command line and the environment variables to add, with which `command` is on a notebook instance.
+
+    `folder` (absolute) gets the two files. Where /opt/ml cannot be mounted the command line stays as it is,
+    get_execution_role() then says to name the role.
+    """
+    metadata = folder / "ml/metadata"
+    metadata.mkdir(parents=True, exist_ok=True)
+    facts = {"ResourceName": "local", "ResourceArn": "", "ExecutionRoleArn": role_arn}
+    (metadata / "resource-metadata.json").write_text(json.dumps(facts))
+    config = folder / "sagemaker-config.yaml"
+    config.write_text(_CONFIG.format(bucket=bucket))
+    mount = [sys.executable, "-I", "-S", str(GUARD), "--mount", BASE, str(folder / "ml"), "-1"]
+    return [*(mount if can_mount() else ()), *command], {"SAGEMAKER_USER_CONFIG_OVERRIDE": str(config)}

@@ -1,0 +1,145 @@
+"""Processing and batch transform jobs, as boto3 sees them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from .conftest import IMAGE, ROLE, wait_for
+from .test_endpoints import put_model
+
+ENDED = ("Completed", "Failed", "Stopped")
+
+
+def processing_request(name: str, bucket: str, **application: Any) -> dict[str, Any]:
+    source = {"S3DataType": "S3Prefix", "S3InputMode": "File", "LocalPath": "/opt/ml/processing/input"}
+    target = {
+        "S3UploadMode": "EndOfJob",
+        "LocalPath": "/opt/ml/processing/output",
+        "S3Uri": f"s3://{bucket}/out",
+    }
+    return {
+        "ProcessingJobName": name,
+        "AppSpecification": {"ImageUri": IMAGE, **application},
+        "RoleArn": ROLE,
+        "ProcessingInputs": [{"InputName": "in", "S3Input": {"S3Uri": f"s3://{bucket}/in/", **source}}],
+        "ProcessingOutputConfig": {"Outputs": [{"OutputName": "out", "S3Output": target}]},
+        "ProcessingResources": {
+            "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}
+        },
+    }
+
+
+def process(sagemaker: Any, request: dict[str, Any]) -> dict[str, Any]:
+    sagemaker.create_processing_job(**request)
+    return wait_for(
+        lambda: sagemaker.describe_processing_job(ProcessingJobName=request["ProcessingJobName"]),
+        lambda job: job["ProcessingJobStatus"] in ENDED,
+    )
+
+
+def read(s3: Any, bucket: str, key: str) -> bytes:
+    return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+
+
+def test_a_processing_job_turns_its_input_into_its_output(
+    sagemaker: Any, s3: Any, bucket: str, name: str
+) -> None:
+    s3.put_object(Bucket=bucket, Key="in/a.txt", Body=b"photo")
+    job = process(sagemaker, processing_request(name, bucket))
+    assert job["ProcessingJobStatus"] == "Completed", job
+    assert read(s3, bucket, "out/a.txt") == b"PHOTO"
+
+
+def test_an_entrypoint_of_its_own_sees_opt_ml(sagemaker: Any, s3: Any, bucket: str, name: str) -> None:
+    script = "import shutil; shutil.copy('/opt/ml/processing/input/a.txt', '/opt/ml/processing/output/b.txt')"
+    s3.put_object(Bucket=bucket, Key="in/a.txt", Body=b"photo")
+    job = process(sagemaker, processing_request(name, bucket, ContainerEntrypoint=["python3", "-c", script]))
+    assert job["ProcessingJobStatus"] == "Completed", job
+    assert read(s3, bucket, "out/b.txt") == b"photo"
+
+
+def test_a_failed_processing_job_says_so(sagemaker: Any, s3: Any, bucket: str, name: str) -> None:
+    s3.put_object(Bucket=bucket, Key="in/a.txt", Body=b"photo")
+    job = process(sagemaker, processing_request(name, bucket, ContainerArguments=["fail"]))
+    assert (job["ProcessingJobStatus"], job["ExitMessage"]) == ("Failed", "told to fail")
+    assert "exit code: 3" in job["FailureReason"]
+
+
+def test_a_processing_job_stops(sagemaker: Any, s3: Any, bucket: str, name: str) -> None:
+    s3.put_object(Bucket=bucket, Key="in/a.txt", Body=b"photo")
+    sagemaker.create_processing_job(**processing_request(name, bucket), Environment={"SECONDS": "100"})
+    sagemaker.stop_processing_job(ProcessingJobName=name)
+    job = wait_for(
+        lambda: sagemaker.describe_processing_job(ProcessingJobName=name),
+        lambda job: job["ProcessingJobStatus"] in ENDED,
+    )
+    assert job["ProcessingJobStatus"] == "Stopped"
+
+
+@pytest.mark.parametrize("path", ["/tmp/elsewhere", "/opt/ml/processing/../../../etc"])
+def test_paths_outside_the_job_are_refused(sagemaker: Any, bucket: str, name: str, path: str) -> None:
+    request = processing_request(name, bucket)
+    request["ProcessingInputs"][0]["S3Input"]["LocalPath"] = path
+    with pytest.raises(ClientError, match="LocalPath must begin with"):
+        sagemaker.create_processing_job(**request)
+
+
+def transform(sagemaker: Any, name: str, bucket: str, **changes: Any) -> dict[str, Any]:
+    source = {"DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/in/"}}}
+    sagemaker.create_transform_job(
+        TransformJobName=name,
+        ModelName=name,
+        TransformInput={**source, "ContentType": "text/plain", **changes.pop("TransformInput", {})},
+        TransformOutput={"S3OutputPath": f"s3://{bucket}/out", **changes.pop("TransformOutput", {})},
+        TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+        **changes,
+    )
+    return wait_for(
+        lambda: sagemaker.describe_transform_job(TransformJobName=name),
+        lambda job: job["TransformJobStatus"] in ENDED,
+    )
+
+
+@pytest.fixture
+def model(sagemaker: Any, s3: Any, bucket: str, name: str) -> str:
+    container = {"Image": IMAGE, "ModelDataUrl": put_model(s3, bucket)}
+    sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE)
+    return name
+
+
+def test_a_transform_answers_each_object(sagemaker: Any, s3: Any, bucket: str, model: str) -> None:
+    for key in ("in/a.txt", "in/deep/b.txt"):
+        s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
+    job = transform(sagemaker, model, bucket, MaxConcurrentTransforms=2)
+    assert job["TransformJobStatus"] == "Completed", job
+    answer = json.loads(read(s3, bucket, "out/deep/b.txt.out"))
+    assert (answer["body"], answer["type"], answer["files"]) == ("in/deep/b.txt", "text/plain", ["weights"])
+
+
+@pytest.mark.parametrize(
+    ("strategy", "bodies"), [("SingleRecord", ["1\n", "2\n"]), ("MultiRecord", ["1\n2\n"])]
+)
+def test_lines_are_records(
+    sagemaker: Any, s3: Any, bucket: str, model: str, strategy: str, bodies: list[str]
+) -> None:
+    s3.put_object(Bucket=bucket, Key="in/a.csv", Body=b"1\n2\n")
+    split, together = {"SplitType": "Line"}, {"AssembleWith": "Line"}
+    job = transform(
+        sagemaker, model, bucket, TransformInput=split, TransformOutput=together, BatchStrategy=strategy
+    )
+    assert job["TransformJobStatus"] == "Completed", job
+    lines = read(s3, bucket, "out/a.csv.out").splitlines()
+    assert [json.loads(line)["body"] for line in lines] == bodies
+
+
+def test_a_transform_that_its_model_refuses_is_failed(
+    sagemaker: Any, s3: Any, bucket: str, model: str
+) -> None:
+    s3.put_object(Bucket=bucket, Key="in/a.txt", Body=b"fail")
+    job = transform(sagemaker, model, bucket)
+    assert job["TransformJobStatus"] == "Failed"
+    assert "500: told to fail" in job["FailureReason"]
