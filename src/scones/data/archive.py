@@ -120,7 +120,13 @@ def _open_tar(path: Path) -> Iterator[tarfile.TarFile]:
         raise DataError(named, error.hint or _HINT) from error
     except FileNotFoundError:
         raise DataError(f"There is no archive at {path}.") from None
-    except (tarfile.TarError, EOFError) as error:
+    except (
+        tarfile.TarError,
+        EOFError,
+        ValueError,
+        LookupError,
+        ArithmeticError,
+    ) as error:  # tarfile's, all of them
         raise DataError(f"{path.name} is not a tar archive that can be read: {error}.", _HINT) from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
@@ -134,7 +140,7 @@ def _check_members(tar: tarfile.TarFile, path: Path) -> Iterator[tarfile.TarInfo
             raise DataError(f"holds more than {MOST_MEMBERS} members; CIFAR-100 has five.")
         if member.name.startswith("/") or ".." in parts:
             raise DataError(f"holds a member that leads out of it: {member.name!r}.")
-        if not (member.isreg() or member.isdir()) or member.issparse():
+        if member.size < 0 or not (member.isreg() or member.isdir()) or member.issparse():
             raise DataError(f"holds {member.name!r}, which is neither a plain file nor a folder.")
         if member.isreg() and parts[:-1] == ("cifar-100-python",) and parts[-1] in MEMBERS:
             if parts[-1] in seen:
