@@ -11,7 +11,7 @@
     python benchmarks/train.py table            print the README's table from benchmarks/train.json
 
 Runs are kept in .scones/benchmark and are not repeated: a run that was cut short goes on at the next call.
-With `--jobs 2` two runs share the cores, which is faster in all; only `timed` runs tell the recipe's own time.
+With `--jobs 2` two runs share the cores, which is faster in all; `timed` runs tell the recipe's own time.
 Photos (`--photos DIR`, one folder a class) and unrelated pictures (`--unrelated DIR`) are scored when they
 are there.
 """
@@ -307,9 +307,7 @@ def _read_cpu() -> list[str]:
 
 def print_table() -> None:
     result = json.loads(RESULT.read_text())
-    print(
-        "| recipe | 5-fold accuracy | test accuracy | test ECE | coverage at .93 | accuracy there | s | runs |"
-    )
+    print("| recipe | 5-fold accuracy | test accuracy | test ECE | covered at .93 | accuracy there | s | n |")
     print("|---|---|---|---|---|---|---|---|")
     for kind, folds in (("default", "fold"), ("quick", "quick-fold")):
         if kind in result:

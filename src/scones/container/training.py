@@ -118,7 +118,7 @@ def _score_test(folder: Path, split: Split) -> float:
         predictor.infer([predictor.decode(path.read_bytes())])[0].probabilities for path in split.files
     ]
     right = [p.index(max(p)) == label for p, label in zip(answers, split.labels.tolist(), strict=True)]
-    return sum(right) / len(right)
+    return float(sum(right) / len(right))
 
 
 def _read_config(path: Path) -> dict[str, str]:
