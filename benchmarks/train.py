@@ -209,7 +209,8 @@ def measure_run(
         **report,
         "refused": float(np.mean(ood > 0.5)),
     }
-    row |= json.loads((folder / "cost.json").read_text())
+    if "fold" not in kind:
+        row |= json.loads((folder / "cost.json").read_text())
     row["train_seconds"] = json.loads((folder / RUN).read_text())["train_seconds"]
     row["artifact_mb"] = (folder / "model.onnx").stat().st_size / 1e6
     if photos is not None:
