@@ -53,8 +53,8 @@ class Predictor:
     def infer(self, images: Sequence[pixels.Pixels]) -> list[Prediction]:
         """Answers in order; pictures (height, width, 3) of the same size are computed together.
 
-        In a photo the vehicle is often small: its middle is looked at as well, and both answers averaged. Raises
-        DataError for an array that is no RGB picture.
+        In a photo the vehicle is often small: its middle is looked at as well, and both answers averaged.
+        Raises DataError for an array that is no RGB picture.
         """
         probabilities, embeddings = self.embed(images)
         photos = [place for place, image in enumerate(images) if pixels.is_photo(image)]

@@ -111,7 +111,7 @@ def choose_size(pixels: Pixels) -> int:
 
 def is_photo(pixels: Pixels) -> bool:
     """Whether a picture is large enough that its vehicle may be small in it."""
-    return min(pixels.shape[:2]) >= PHOTO_SIDE
+    return bool(min(pixels.shape[:2]) >= PHOTO_SIDE)
 
 
 @lru_cache(maxsize=64)
