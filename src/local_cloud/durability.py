@@ -7,6 +7,7 @@ import logging
 import re
 import shutil
 import sys
+import time
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -69,15 +70,21 @@ class Durability:
                 raise
 
     async def sweep_forever(self) -> None:
-        """Keep, every two seconds, what changed without anybody waiting for it: metrics, logs, progress."""
+        """Keep, every two seconds, what changed without anybody waiting for it: metrics, logs, progress.
+
+        More rarely when it takes long, so that it never takes more than a twentieth of the time.
+        """
+        took = 0.0
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.sleep(max(SWEEP_SECONDS, 20 * took))
+            began = time.monotonic()
             try:
                 self._watch_modules()
                 self._journal.touch_all()
                 self._journal.save(lazy=True)
             except (StorageFull, RuntimeError) as error:  # the next sweep tries again
                 logger.warning("%s", error)
+            took = time.monotonic() - began
 
     def close(self) -> None:
         """Keep everything and close the files."""

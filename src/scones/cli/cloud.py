@@ -112,6 +112,8 @@ def env(state_dir: Path | None, as_json: bool, role: str | None, command: tuple[
     if as_json:
         print_json(variables)
     else:
+        # A session token of another account would spoil our key.
+        click.echo("unset AWS_SESSION_TOKEN AWS_PROFILE")
         click.echo("\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()))
 
 
@@ -159,7 +161,6 @@ def _assume(role: str, variables: dict[str, str]) -> dict[str, str]:
 
 
 def _run(command: tuple[str, ...], variables: dict[str, str]) -> int:
-    # A token of another account in the caller's environment would spoil our key.
     kept = {
         name: value for name, value in os.environ.items() if name not in ("AWS_SESSION_TOKEN", "AWS_PROFILE")
     }
