@@ -122,7 +122,7 @@ def _need_running(root: Path) -> Running:
     if running is None and is_locked(root):
         raise NotRunning(f"The local cloud of {root} is just starting or stopping.", "Try again in a moment.")
     if running is None:
-        raise NotRunning(f"No local cloud runs on {root}.", "Start one with `scones up`.")
+        raise NotRunning(f"No local cloud runs on {root}.", "Start one first.")
     return running
 
 
@@ -165,7 +165,7 @@ def _lock(places: Places) -> Iterator[int]:
 def _refuse(places: Places) -> AlreadyRunning:
     running = find_running(places.root)
     where = f" at {running.endpoint_url} (process {running.server_pid})" if running else ""
-    hint = "Use it (`scones env`), stop it (`scones down`), or give another --state-dir."
+    hint = "Use it, stop it, or give another state directory."
     return AlreadyRunning(f"A local cloud already runs on {places.root}{where}.", hint)
 
 

@@ -14,9 +14,15 @@ import click
 
 from local_cloud import lifecycle
 from local_cloud.cloud import PORT
-from local_cloud.errors import LocalCloudError, NotRunning
+from local_cloud.errors import AlreadyRunning, LocalCloudError, NotRunning
 from scones.cli import narration, print_json, read_settings
 from scones.errors import CloudError, UsageError
+
+# What to do about an error, in words of this command line.
+HINTS: dict[type[LocalCloudError], str] = {
+    NotRunning: "Start it with `scones up`.",
+    AlreadyRunning: "Use it (`scones env`), stop it (`scones down`), or give another --state-dir.",
+}
 
 # SigV4 service name -> what answers it, by name: the server's process imports it, not this one.
 MOUNTS = dict.fromkeys(("sagemaker", "application-autoscaling"), "scones.cli.sagemaker:create_app")
@@ -41,7 +47,7 @@ def up(state_dir: Path | None, port: int | None, detach: bool, as_json: bool) ->
     try:
         running, process = lifecycle.start(settings.state_dir, how)
     except LocalCloudError as error:
-        raise CloudError(error.message, error.hint) from error
+        raise translate(error) from error
     for number in () if detach else (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: process.terminate())
     if as_json:
@@ -63,7 +69,7 @@ def down(state_dir: Path | None, timeout: float) -> None:
         narration.print(error.message)
         return
     except LocalCloudError as error:
-        raise CloudError(error.message, error.hint) from error
+        raise translate(error) from error
     narration.print(f"Stopped the local cloud at {running.endpoint_url}.")
 
 
@@ -104,7 +110,7 @@ def env(state_dir: Path | None, as_json: bool, role: str | None, command: tuple[
     try:
         variables = lifecycle.environment(settings.state_dir)
     except LocalCloudError as error:
-        raise CloudError(error.message, error.hint) from error
+        raise translate(error) from error
     if role:
         variables |= _assume(role, variables)
     if command:
@@ -115,6 +121,11 @@ def env(state_dir: Path | None, as_json: bool, role: str | None, command: tuple[
         # A session token of another account would spoil our key.
         click.echo("unset AWS_SESSION_TOKEN AWS_PROFILE")
         click.echo("\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()))
+
+
+def translate(error: LocalCloudError) -> CloudError:
+    """The error as this command line says it."""
+    return CloudError(error.message, HINTS.get(type(error), error.hint))
 
 
 def _narrate(running: lifecycle.Running, port: int | None, detach: bool) -> None:
