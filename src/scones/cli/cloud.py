@@ -130,7 +130,7 @@ def translate(error: LocalCloudError) -> CloudError:
 
 def _narrate(running: lifecycle.Running, port: int | None, detach: bool) -> None:
     if port is None and running.port != PORT:
-        narration.print(f"Port {PORT} is taken; using {running.port}.")
+        narration.print(f"Port {PORT} is taken, or was; using {running.port}.")
     narration.print(f"The local cloud is ready at [bold]{running.endpoint_url}[/].")
     narration.print('In your shell: eval "$(scones env)"', markup=False)
     narration.print("Stop it with `scones down`." if detach else "Stop it with Ctrl-C.")
