@@ -2,8 +2,8 @@
 
     python closed_loop.py PORT CLIENTS SECONDS REQUESTS_FILE
 
-The file holds whole HTTP requests, each after its length (4 bytes). Every client keeps one connection and sends
-the next request when its answer is complete. One thread and plain sockets, so that it costs the server little.
+The file holds HTTP requests, each after its length (4 bytes). Every client keeps one connection and sends
+the next request when its answer is complete. One thread and plain sockets: it costs the server little.
 """
 
 from __future__ import annotations

@@ -216,9 +216,8 @@ def main() -> None:
     result = {"machine": machine, "settings": settings, "medians": report(found)}
     options.output.write_text(json.dumps(result, indent=2) + "\n")
     for name, values in result["medians"].items():
-        print(
-            f"{name:18} {values['rate']:8.1f}/s  {values['share_of_bound']:6.1%} {values['share_by_processor']:6.1%}  p99 {values['p99']:.1f} ms"
-        )
+        shares = f"{values['share_of_bound']:6.1%} {values['share_by_processor']:6.1%}"
+        print(f"{name:18} {values['rate']:8.1f}/s {shares}  p99 {values['p99']:.1f} ms")
 
 
 if __name__ == "__main__":

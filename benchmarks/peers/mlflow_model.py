@@ -1,4 +1,4 @@
-"""MLflow: a pyfunc model behind its scoring server, a worker process for each core. Images travel as base64."""
+"""MLflow: a pyfunc model behind its scoring server, a worker process for each core. Images are base64."""
 
 from __future__ import annotations
 
