@@ -41,6 +41,22 @@ class Contestant:
         """Processor seconds that all its processes have used; those that ended are left out."""
         return sum(_read_ticks(pid) for root in self.pids for pid in _list_tree(root)) / TICKS
 
+    @contextmanager
+    def awake(self) -> Iterator[None]:
+        """All its processes run meanwhile, and only then: an idle server may still take processor time."""
+        self.send(signal.SIGCONT)
+        try:
+            yield
+        finally:
+            self.send(signal.SIGSTOP)
+
+    def send(self, number: int) -> None:
+        """Send a signal to all its processes."""
+        for root in self.pids:
+            for pid in _list_tree(root):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+
 
 @contextmanager
 def serve_container(model: Path, folder: Path, cores: int) -> Iterator[Contestant]:
@@ -208,7 +224,7 @@ def _extend(environment: dict[str, str]) -> dict[str, str]:
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 300
     while True:
         try:
             urllib.request.urlopen(url, timeout=2).read()

@@ -129,7 +129,12 @@ def measure_all(model: Path, options: argparse.Namespace, scratch: Path) -> dict
         archive.extract("model.onnx", scratch, filter="data")
     found: dict[str, list[dict[str, Any]]] = {}
     with ExitStack() as running:
-        servers = [running.enter_context(each) for each in list_contestants(model, graph, options, scratch)]
+        servers = []
+        for each in list_contestants(model, graph, options, scratch):
+            servers.append(server := running.enter_context(each))
+            running.callback(server.send, signal.SIGCONT)  # before it is asked to stop
+            server.send(signal.SIGSTOP)
+            print(f"{server.name} is ready", file=sys.stderr)
         for turn in range(options.rounds):
             for clients in CLIENTS:
                 bounds = (("bound", 1), ("bound_batched", 8))
@@ -137,7 +142,8 @@ def measure_all(model: Path, options: argparse.Namespace, scratch: Path) -> dict
                     one = measure_bound(graph, images, clients, options.seconds, most)
                     found.setdefault(f"{name}/{clients}", []).append(one)
                 for server in servers:
-                    one = measure_server(server, images, clients, options.seconds)
+                    with server.awake():
+                        one = measure_server(server, images, clients, options.seconds)
                     found.setdefault(f"{server.name}/{clients}", []).append(one)
                     print(f"round {turn} {server.name}/{clients}: {one['rate']:.1f}/s", file=sys.stderr)
     return found
