@@ -14,6 +14,7 @@ from sagemaker_local.jobs.environment import BASE, base_environment, relocate
 from sagemaker_local.jobs.logs import LogStream, MetricScanner
 from sagemaker_local.jobs.namespace import can_mount
 from sagemaker_local.jobs.process import Command, Limits, Outcome, Process
+from sagemaker_local.jobs.queue import Stop
 
 if TYPE_CHECKING:
     from sagemaker_local.clients import Clients
@@ -40,9 +41,7 @@ class Container:
     dimensions: tuple[Mapping[str, str], ...] = field(default=())
 
 
-def run_container(
-    plane: Plane, container: Container, stop: threading.Event
-) -> tuple[Outcome, list[dict[str, Any]]]:
+def run_container(plane: Plane, container: Container, stop: Stop) -> tuple[Outcome, list[dict[str, Any]]]:
     """Run it to its end. Returns how it ended and FinalMetricDataList."""
     stream = LogStream(partial(plane.clients.put_log, container.log_group, container.log_stream))
     scanner = MetricScanner(container.metrics)

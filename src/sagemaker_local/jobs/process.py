@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from sagemaker_local.jobs.namespace import GUARD
+from sagemaker_local.jobs.queue import Stop
 
 _POLL_SECONDS = 0.05
 _LINE_BYTES = 256 * 1024 - 64
@@ -78,11 +79,11 @@ class Process:
         """The exit code, or None while it runs."""
         return self._popen.poll()
 
-    def wait(self, stop: threading.Event, limits: Limits) -> Outcome:
+    def wait(self, stop: Stop, limits: Limits) -> Outcome:
         """Until it ended by itself, was stopped, or ran out of time; its last line was then delivered."""
         ending = self._watch(stop, time.monotonic() + limits.runtime)
         if ending != "exited":
-            self.stop(limits.grace)
+            self.stop(stop.limit(limits.grace))
         code = self._popen.wait()
         self.close()
         return Outcome(code, ending)
