@@ -37,9 +37,8 @@ def connect_to(settings: Settings) -> Cloud:
 
 
 def _find_local(state_dir: Path) -> Mapping[str, str]:
-    from local_cloud.errors import LocalCloudError
-
     from local_cloud import lifecycle
+    from local_cloud.errors import LocalCloudError
 
     try:
         return lifecycle.environment(state_dir)
