@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sagemaker_local.images import Image
-from sagemaker_local.jobs.environment import BASE, base_environment, relocate
+from sagemaker_local.jobs.environment import BASE, HOST, base_environment, relocate
 from sagemaker_local.jobs.logs import LogStream, MetricScanner
 from sagemaker_local.jobs.namespace import can_mount
 from sagemaker_local.jobs.process import Command, Limits, Outcome, Process
@@ -73,7 +73,9 @@ def build_command(plane: Plane, container: Container) -> Command:
     environment |= {**container.image.environment, **container.environment}
     if can_mount():
         environment["SAGEMAKER_BASE_DIR"] = BASE
-        return Command(argv, environment, container.base, mount=BASE)
+        hosts = container.base.with_name("hosts")
+        hosts.write_text(f"{Path('/etc/hosts').read_text()}\n127.0.0.1 {HOST}\n")
+        return Command(argv, environment, container.base, {BASE: container.base, "/etc/hosts": hosts})
     names = list(environment)
     moved = dict(zip(names, relocate(environment.values(), container.base), strict=True))
     moved["SAGEMAKER_BASE_DIR"] = str(container.base)

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal
 
@@ -26,13 +26,13 @@ Ending = Literal["exited", "stopped", "timeout"]
 class Command:
     """What to run, with which environment (nothing is inherited), where.
 
-    `mount`: the path, such as /opt/ml, that the program alone sees `folder` as (see `namespace.can_mount`).
+    `mounts`: paths, such as /opt/ml, and what the program alone sees there (see `namespace.can_mount`).
     """
 
     argv: Sequence[str]
     environment: Mapping[str, str]
     folder: Path
-    mount: str = ""
+    mounts: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ class Process:
     def __init__(self, command: Command, on_line: Callable[[str], None]) -> None:
         """Start it; `on_line` gets every line of its output, from another thread."""
         reading, self._lifeline = os.pipe()
-        mount = ("--mount", command.mount, str(command.folder)) if command.mount else ()
+        mounts = [part for at, what in command.mounts.items() for part in ("--mount", at, str(what))]
         try:
             self._popen = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(GUARD), *mount, str(reading), *command.argv],
+                [sys.executable, "-I", "-S", str(GUARD), *mounts, str(reading), *command.argv],
                 env=dict(command.environment),
                 cwd=command.folder,
                 stdin=subprocess.DEVNULL,

@@ -25,7 +25,10 @@ time.sleep(60)
 
 def start(script: str, folder: Path, lines: list[str], mount: str = "") -> Process:
     environment = {"PATH": os.environ["PATH"], "OWN": "yes"}
-    return Process(Command((sys.executable, "-c", script), environment, folder, mount), lines.append)
+    return Process(
+        Command((sys.executable, "-c", script), environment, folder, {mount: folder} if mount else {}),
+        lines.append,
+    )
 
 
 def wait_for_line(lines: list[str]) -> None:
