@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from scones.model.evaluation import evaluate_answers
 from scones.report.checkins import LOW_CONFIDENCE, ROUTED, CheckIn
-from scones.report.measures import bound_share, measure_calibration_error
 from scones.report.page import Run
 
 START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
@@ -62,25 +62,24 @@ def make_run(accuracy: float = 0.98, count: int = 200) -> Run:
 
 
 def make_summary(checkins: list[CheckIn]) -> dict[str, Any]:
-    right = [bool(checkin.correct) for checkin in checkins]
-    sure = [checkin for checkin in checkins if (checkin.confidence or 0) >= 0.93]
-    share = sum(right) / len(right)
+    measures = evaluate_answers(
+        np.array([checkin.probabilities for checkin in checkins]),
+        np.array([checkin.truth for checkin in checkins]),
+        CLASSES,
+        0.93,
+        np.zeros(len(checkins), dtype=bool),
+    )
+    names = ("test_accuracy", "ci95", "ece", "coverage", "selective_accuracy", "threshold")
+    routed = sum(checkin.outcome == ROUTED for checkin in checkins)
+    share = measures["test_accuracy"]
     return {
         "data": {"source": "synthetic", "train": 900, "validation": 100, "test": len(checkins)},
-        "model": {
-            "test_accuracy": share,
-            "ci95": bound_share(sum(right), len(right)),
-            "ece": measure_calibration_error([checkin.confidence or 0 for checkin in checkins], right),
-            "coverage": len(sure) / len(checkins),
-            "selective_accuracy": sum(bool(checkin.correct) for checkin in sure) / max(len(sure), 1),
-            "threshold": 0.93,
-            "train_seconds": 100.0,
-        },
+        "model": {**{name: measures[name] for name in names}, "train_seconds": 100.0},
         "endpoint": {"name": "scones", "p50_ms": 4.0, "p95_ms": 9.0},
         "workflow": {
             "executions": len(checkins),
-            "routed": len(sure),
-            "low_confidence": len(checkins) - len(sure),
+            "routed": routed,
+            "low_confidence": len(checkins) - routed,
             "invalid": 0,
             "failed": 0,
             "p50_ms": 210.0,

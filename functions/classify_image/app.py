@@ -26,7 +26,9 @@ class EndpointUnavailable(Exception):
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    answer = invoke(os.environ["ENDPOINT_NAME"], load_image(event))
+    # The end of the execution's ARN, so that data capture can be joined with executions.
+    execution = event.get("execution", "").rpartition(":")[2][-64:]
+    answer = invoke(os.environ["ENDPOINT_NAME"], load_image(event), execution)
     print(json.dumps({"function": "classify_image", "execution": event.get("execution"), **answer}))
     return {**event, "image_data": "", **answer}
 
@@ -39,11 +41,16 @@ def load_image(event: dict[str, Any]) -> bytes:
     return bytes(body.read())
 
 
-def invoke(name: str, image: bytes) -> dict[str, Any]:
+def invoke(name: str, image: bytes, inference_id: str = "") -> dict[str, Any]:
     kind = next((kind for start, kind in KINDS.items() if image.startswith(start)), "application/x-image")
     runtime = client("sagemaker-runtime")
     try:
-        response = runtime.invoke_endpoint(EndpointName=name, ContentType=kind, Body=image)
+        response = runtime.invoke_endpoint(
+            EndpointName=name,
+            ContentType=kind,
+            Body=image,
+            **({"InferenceId": inference_id} if inference_id else {}),
+        )
         return read_answer(response["Body"].read(), response.get("CustomAttributes", ""))
     except runtime.exceptions.ModelError as error:
         status, message = error.response.get("OriginalStatusCode", 0), error.response.get("OriginalMessage")

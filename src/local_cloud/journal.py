@@ -101,7 +101,7 @@ class Journal:
         final.discard(key)
         place = (module, store, repr(key))
         known = self._known.setdefault(place, {})
-        parts = dict.fromkeys(known, GONE) if entry is GONE else shape.split(entry, set(known))
+        parts = dict.fromkeys(known, GONE) if entry is GONE else shape.split(entry, known.keys())
         for part, value in parts.items():
             if value is GONE:
                 if known.pop(part, None) is not None:

@@ -8,7 +8,7 @@ a save costs what was touched and not what is stored.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, KeysView, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,7 +90,7 @@ class Touched(defaultdict[Any, Any]):
         return super().items()
 
 
-def _whole(entry: Any, known: set[str]) -> Parts:
+def _whole(entry: Any, known: KeysView[str]) -> Parts:
     return {"": entry}
 
 
@@ -108,14 +108,14 @@ class Shape:
     Entries of `lazy` stores are saved by the next sweep, and not before the response.
     """
 
-    split: Callable[[Any, set[str]], Parts] = _whole
+    split: Callable[[Any, KeysView[str]], Parts] = _whole
     join: Callable[[Parts], Any] = _join_whole
     version: Callable[[str, Any], Hashable | None] = lambda part, value: None
     is_final: Callable[[Hashable], bool] = lambda version: False
     lazy: bool = False
 
 
-def _split_table(table: dict[str, Any], known: set[str]) -> Parts:
+def _split_table(table: dict[str, Any], known: KeysView[str]) -> Parts:
     items = table["items"]
     if not isinstance(items, Touched):  # a new table, or one whose items were exchanged as a whole
         items = table["items"] = Touched(items, dict, walks=False)
@@ -129,7 +129,7 @@ def _join_table(parts: Parts) -> Any:
     return {**parts[""], "items": {key: value for key, value in parts.items() if key}}
 
 
-def _split_queue(queue: dict[str, Any], known: set[str]) -> Parts:
+def _split_queue(queue: dict[str, Any], known: KeysView[str]) -> Parts:
     messages = {message["id"]: message for message in list(queue["messages"])}
     gone = dict.fromkeys(known - messages.keys() - {""}, GONE)
     return {"": {**queue, "messages": []}, **messages, **gone}
@@ -162,7 +162,7 @@ def _is_ended(version: Hashable) -> bool:
     return isinstance(version, tuple) and version[-1] in _ENDS
 
 
-def _split_log_group(group: dict[str, Any], known: set[str]) -> Parts:
+def _split_log_group(group: dict[str, Any], known: KeysView[str]) -> Parts:
     streams = {f"/{name}": stream for name, stream in list(group["streams"].items())}
     gone = dict.fromkeys(known - streams.keys() - {""}, GONE)
     return {"": {**group, "streams": {}}, **streams, **gone}
@@ -176,7 +176,7 @@ def _version_stream(part: str, stream: Any) -> Hashable | None:
     return (len(stream["events"]), stream.get("lastIngestionTime")) if part else None
 
 
-def _split_bucket(bucket: dict[str, Any], known: set[str]) -> Parts:
+def _split_bucket(bucket: dict[str, Any], known: KeysView[str]) -> Parts:
     return {"": {name: value for name, value in bucket.items() if name != "objects"}}
 
 

@@ -1,4 +1,4 @@
-"""Runs a program as a SageMaker notebook instance would, so that the SageMaker SDKs find role and bucket there.
+"""Runs a program as a SageMaker notebook instance would, so that the SDKs find role and bucket there.
 
 The SDKs ask STS for both, at its public address whatever AWS_ENDPOINT_URL says. They ask nobody when
 /opt/ml/metadata/resource-metadata.json names the role and their own configuration file names the bucket.

@@ -1,6 +1,7 @@
 """The SageMaker Python SDK, version 2, unmodified: what the course's notebook does, and script mode.
 
-Needs a running local cloud (AWS_ENDPOINT_URL, credentials, region), DATA (S3 prefix of a staged dataset) and ROLE.
+Needs a running local cloud (AWS_ENDPOINT_URL, credentials, region), DATA (S3 prefix of a staged dataset)
+and ROLE.
 Prints one line a step; exits 1 at the first that fails.
 """
 
@@ -81,7 +82,10 @@ def train(session: sagemaker.Session, role: str, data: str) -> Estimator:
         sagemaker_session=session,
     )
     estimator.set_hyperparameters(
-        image_shape="3,32,32", num_classes=2, num_training_samples=1000, epochs=int(os.environ.get("EPOCHS", "2"))
+        image_shape="3,32,32",
+        num_classes=2,
+        num_training_samples=1000,
+        epochs=int(os.environ.get("EPOCHS", "2")),
     )
     estimator.fit(make_channels(data))
     assert estimator.model_data.endswith("/output/model.tar.gz"), estimator.model_data
@@ -89,7 +93,9 @@ def train(session: sagemaker.Session, role: str, data: str) -> Estimator:
 
 
 def read_metrics(estimator: Estimator) -> None:
-    described = boto3.client("sagemaker").describe_training_job(TrainingJobName=estimator.latest_training_job.name)
+    described = boto3.client("sagemaker").describe_training_job(
+        TrainingJobName=estimator.latest_training_job.name
+    )
     assert described["TrainingJobStatus"] == "Completed"
     if described.get("FinalMetricDataList"):
         table = TrainingJobAnalytics(estimator.latest_training_job.name, ["validation:accuracy"]).dataframe()

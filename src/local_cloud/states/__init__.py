@@ -8,6 +8,7 @@ one kind of gap:
     retries      what States.ALL catches, MaxDelaySeconds, JitterStrategy
     starts       StartExecution is idempotent and checks its input; the engine starts at once
     maps         ItemBatcher and ResultWriter of a Distributed Map
+    metrics      executions counted in CloudWatch
     permissions  a task needs the permission of the state machine's role
     tasks        error names of a throttled Lambda, Qualifier and InvocationType of lambda:invoke
 """
@@ -19,10 +20,10 @@ def install() -> None:
     """Close the gaps, once per process; takes effect for every execution that starts afterwards."""
     from ministack.services import stepfunctions
 
-    from local_cloud.states import limits, maps, paths, permissions, retries, starts, tasks
+    from local_cloud.states import limits, maps, metrics, paths, permissions, retries, starts, tasks
 
     if getattr(stepfunctions, "_closed_by_local_cloud", False):
         return
-    for gaps in (tasks, permissions, limits, maps, paths, retries, starts):
+    for gaps in (tasks, permissions, limits, maps, metrics, paths, retries, starts):
         gaps.close(stepfunctions)
     stepfunctions._closed_by_local_cloud = True

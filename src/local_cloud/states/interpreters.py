@@ -156,9 +156,6 @@ def _answer_moto(answers: Answers) -> Iterator[None]:
     from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import (
         StateTaskService,
     )
-    from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_dynamodb import (  # noqa: E501
-        StateTaskServiceDynamoDB,
-    )
     from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task_lambda import (
         StateTaskLambda,
     )
@@ -177,10 +174,6 @@ def _answer_moto(answers: Answers) -> Iterator[None]:
     with ExitStack() as patches:
         for task_type in (StateTaskService, StateTaskLambda):
             patches.enter_context(patch.object(task_type, "_eval_execution", execute))
-        # Its own version makes AmazonDynamoDBException of every error that is thrown here.
-        patches.enter_context(
-            patch.object(StateTaskServiceDynamoDB, "_from_error", StateTaskService._from_error)
-        )
         patches.enter_context(patch.object(WaitFunction, "_wait_interval", lambda *_, **__: None))
         patches.enter_context(patch.object(retrier_decl, "time", SimpleNamespace(sleep=lambda _: None)))
         yield

@@ -6,29 +6,43 @@ evaluator and only where IAM is enforced at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
+from urllib.parse import unquote
 
 _role: ContextVar[str] = ContextVar("role")
 
 INTEGRATION = "arn:aws:states:::"
-TABLE = "dynamodb:{region}:{account}:table/{name}"
+TABLE = "dynamodb:{region}:{account}:table/{TableName}"
+OBJECT = "s3:::{Bucket}/{Key}"
 
-# Integration -> (action, parameter that names the resource, its ARN where that is only a name).
-RESOURCES = {
-    "lambda:invoke": ("lambda:InvokeFunction", "FunctionName", "lambda:{region}:{account}:function:{name}"),
-    "sns:publish": ("sns:Publish", "TopicArn", "{name}"),
-    "sqs:sendMessage": ("sqs:SendMessage", "QueueUrl", "sqs:{region}:{account}:{name}"),
-    "dynamodb:getItem": ("dynamodb:GetItem", "TableName", TABLE),
-    "dynamodb:putItem": ("dynamodb:PutItem", "TableName", TABLE),
-    "dynamodb:updateItem": ("dynamodb:UpdateItem", "TableName", TABLE),
-    "dynamodb:deleteItem": ("dynamodb:DeleteItem", "TableName", TABLE),
-    "states:startExecution": ("states:StartExecution", "StateMachineArn", "{name}"),
+# Integration -> actions, each with the ARN of its resource made of the task's parameters.
+NEEDS = {
+    "lambda:invoke": [("lambda:InvokeFunction", "lambda:{region}:{account}:function:{FunctionName}")],
+    "sns:publish": [("sns:Publish", "{TopicArn}")],
+    "sqs:sendMessage": [("sqs:SendMessage", "sqs:{region}:{account}:{QueueUrl}")],
+    "dynamodb:getItem": [("dynamodb:GetItem", TABLE)],
+    "dynamodb:putItem": [("dynamodb:PutItem", TABLE)],
+    "dynamodb:updateItem": [("dynamodb:UpdateItem", TABLE)],
+    "dynamodb:deleteItem": [("dynamodb:DeleteItem", TABLE)],
+    "states:startExecution": [("states:StartExecution", "{StateMachineArn}")],
+    "aws-sdk:s3:getObject": [("s3:GetObject", OBJECT)],
+    "aws-sdk:s3:putObject": [("s3:PutObject", OBJECT)],
+    "aws-sdk:s3:deleteObject": [("s3:DeleteObject", OBJECT)],
+    "aws-sdk:s3:copyObject": [("s3:GetObject", "s3:::{CopySource}"), ("s3:PutObject", OBJECT)],
 }
 
-# The error's name is the service's; Lambda wraps every refusal in its own.
-ERRORS = {"lambda": "Lambda.AWSLambdaException", "sns": "SNS.AuthorizationErrorException"}
+# A refusal has no name of its own in most services: it is their general exception.
+ERRORS = {
+    "dynamodb": "DynamoDB.AmazonDynamoDBException",
+    "lambda": "Lambda.AWSLambdaException",
+    "s3": "S3.S3Exception",
+    "sns": "SNS.AuthorizationErrorException",
+    "sqs": "SQS.AmazonSQSException",
+    "states": "StepFunctions.AWSStepFunctionsException",
+}
 
 
 def close(engine: Any) -> None:
@@ -51,32 +65,36 @@ def _permitted(engine: Any, invoke: Callable[..., Any]) -> Callable[..., Any]:
     def invoke_permitted(resource: str, parameters: Any, *more: Any) -> Any:
         from ministack import app
 
-        needed = name_permission(resource, parameters) if app.AUTH else None
-        if needed and not is_allowed(_role.get(""), *needed):
-            action, arn = needed
-            role = _role.get("").rpartition("/")[2]
-            error = ERRORS.get(action.partition(":")[0], "AccessDeniedException")
-            cause = f"Role {role} is not authorized to perform: {action} on resource: {arn}"
-            raise engine._ExecutionError(error, f"{cause} because no identity-based policy allows the action")
+        for action, arn in name_permissions(resource, parameters) if app.AUTH else ():
+            if not is_allowed(_role.get(""), action, arn):
+                role = _role.get("").rpartition("/")[2]
+                cause = f"Role {role} is not authorized to perform: {action} on resource: {arn}"
+                raise engine._ExecutionError(ERRORS[action.partition(":")[0]], cause)
         return invoke(resource, parameters, *more)
 
     return invoke_permitted
 
 
-def name_permission(resource: str, parameters: Any) -> tuple[str, str] | None:
-    """The IAM action and resource ARN that a task needs; None where they are not plain."""
+def name_permissions(resource: str, parameters: Any) -> list[tuple[str, str]]:
+    """The IAM actions that a task needs and the ARNs of what they act on; none where they are not plain."""
+    if ":function:" in resource:
+        return [("lambda:InvokeFunction", resource)]
+    needs = NEEDS.get(resource.removeprefix(INTEGRATION).partition(".")[0], [])
+    return [(action, _fill_arn(template, parameters)) for action, template in needs]
+
+
+def _fill_arn(template: str, parameters: Mapping[str, Any]) -> str:
     from ministack.core.responses import get_account_id, get_region
 
-    if ":function:" in resource:
-        return "lambda:InvokeFunction", resource
-    found = RESOURCES.get(resource.removeprefix(INTEGRATION).partition(".")[0])
-    name = parameters.get(found[1]) if found and isinstance(parameters, dict) else None
-    if not found or not isinstance(name, str):
-        return None
-    if name.startswith("arn:"):
-        return found[0], name
-    plain = name.rpartition("/")[2]  # of a queue's URL
-    return found[0], "arn:aws:" + found[2].format(region=get_region(), account=get_account_id(), name=plain)
+    values = {name: str(parameters.get(name, "")) for name in re.findall(r"{(\w+)}", template)}
+    for value in values.values():
+        if value.startswith("arn:"):
+            return value
+    if "QueueUrl" in values:
+        values["QueueUrl"] = values["QueueUrl"].rpartition("/")[2]
+    if "CopySource" in values:
+        values["CopySource"] = unquote(values["CopySource"].partition("?")[0]).lstrip("/")
+    return "arn:aws:" + template.format(**{**values, "region": get_region(), "account": get_account_id()})
 
 
 def is_allowed(role_arn: str, action: str, resource_arn: str) -> bool:

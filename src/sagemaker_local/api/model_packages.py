@@ -1,4 +1,4 @@
-"""The model registry: groups of model packages, each a version that must be approved before it is deployed."""
+"""The model registry: groups of model packages, versions that must be approved to be deployed."""
 
 from __future__ import annotations
 

@@ -71,8 +71,8 @@ def resolve_container(plane: Plane, container: dict[str, Any]) -> dict[str, Any]
     package = describe_package(plane, container["ModelPackageName"])
     if package.get("ModelApprovalStatus", "Approved") != "Approved":
         raise reject(
-            f"Model package {package['ModelPackageArn']} is {package['ModelApprovalStatus']}; only Approved packages "
-            "can be deployed."
+            f"Model package {package['ModelPackageArn']} is {package['ModelApprovalStatus']}; only Approved "
+            "packages can be deployed."
         )
     inside = package["InferenceSpecification"]["Containers"][0]
     environment = {**inside.get("Environment", {}), **container.get("Environment", {})}

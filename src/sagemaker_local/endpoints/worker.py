@@ -110,9 +110,10 @@ class Worker:
         self._signal(signal.SIGKILL)  # the whole group, so that no grandchild outlives it
         await self._exit
         self._reaper.remove(self.pid)
-        # A grandchild that left the group may hold the pipe open.
-        await asyncio.wait([self._reading], timeout=1)
+        await asyncio.wait([self._reading], timeout=2)
         self._reading.cancel()
+        # A grandchild that left the group may hold the pipe open, and asyncio has no public way to close it.
+        self._process._transport.close()  # type: ignore[attr-defined]
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property

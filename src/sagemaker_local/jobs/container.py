@@ -67,10 +67,11 @@ def run_container(
 
 def build_command(plane: Plane, container: Container) -> Command:
     """A container's process: /opt/ml is mounted where the machine allows it, else paths are replaced."""
-    argv, values = list(container.argv), {**container.image.environment, **container.environment}
-    if container.image.python and argv and argv[0] in ("python", "python3"):
-        argv[0] = container.image.python
-    environment = {**base_environment(plane.config, isolated=container.isolated), **values}
+    argv = list(container.argv)
+    environment = base_environment(plane.config, isolated=container.isolated)
+    if container.image.python:  # so that `python3` in entrypoints and scripts is the image's
+        environment["PATH"] = f"{Path(container.image.python).parent}:{environment.get('PATH', '')}"
+    environment |= {**container.image.environment, **container.environment}
     if can_mount():
         environment["SAGEMAKER_BASE_DIR"] = BASE
         return Command(argv, environment, container.base, mount=BASE)

@@ -5,8 +5,8 @@
 FD is the reading end of a pipe whose writing end the asker holds: when the asker dies, even by SIGKILL, the
 pipe closes and the whole process group is killed (-1: no pipe). SIGTERM is passed on to the program alone, as
 Docker does. With --mount the program, and nothing else, sees FOLDER as TARGET. Exits with the program's code,
-128 + N after signal N, 127 when it cannot be started, 125 when FOLDER cannot be mounted. Standard library only,
-for it is run by `python -I -S`.
+128 + N after signal N, 127 when it cannot be started, 125 when FOLDER cannot be mounted. Standard library
+only, for it is run by `python -I -S`.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ narration = Console(stderr=True, highlight=False)
 
 # Command -> where it lives and one line of help, so that `scones --help` imports none of them.
 COMMANDS = {
+    "run": ("scones.cli.run:run", "Do the main job, from nothing to the report."),
     "data": ("scones.cli.data:data", "Stage images for training, describe what was staged."),
     "model": ("scones.cli.model:model", "Train, evaluate and list classifiers."),
     "up": ("scones.cli.cloud:up", "Start the local cloud."),
@@ -29,6 +30,7 @@ COMMANDS = {
     "env": ("scones.cli.cloud:env", "Print its endpoint and credentials, or run a command with them."),
     "app": ("scones.cli.app:app", "The application's stack: deploy, outputs, seed, delete."),
     "workflow": ("scones.cli.workflow:workflow", "Check-ins: run, show, batch, simulate."),
+    "report": ("scones.cli.report:report", "The report on a run."),
     "doctor": ("scones.cli.doctor:doctor", "Say what is installed, what is missing and what to do."),
 }
 

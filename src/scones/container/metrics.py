@@ -7,7 +7,7 @@ Everything is changed on the event loop's thread only, so nothing here needs a l
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 # Upper bounds in seconds; an image takes a few milliseconds, a full queue a second or more.
@@ -20,7 +20,7 @@ class ServingMetrics:
 
     responses: Counter[int] = field(default_factory=Counter)  # by HTTP status
     buckets: Counter[float] = field(default_factory=Counter)  # by upper bound, not cumulated
-    seconds: Counter[str] = field(default_factory=Counter)  # type: ignore[type-arg]  # by phase, fractional
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))  # by phase
 
     def count_response(self, status: int, seconds: float) -> None:
         """Note one answer of /invocations."""

@@ -117,9 +117,7 @@ def _score_test(folder: Path, split: Split) -> float:
     answers = [
         predictor.infer([predictor.decode(path.read_bytes())])[0].probabilities for path in split.files
     ]
-    right = [
-        max(range(len(p)), key=p.__getitem__) == label for p, label in zip(answers, split.labels, strict=True)
-    ]
+    right = [p.index(max(p)) == label for p, label in zip(answers, split.labels.tolist(), strict=True)]
     return sum(right) / len(right)
 
 

@@ -85,7 +85,7 @@ class _Bounded:
 
 
 class _Pieces(io.RawIOBase):
-    """Hands on a stream a megabyte at a time, so that one large read costs no second copy of what is read."""
+    """Hands on a stream piece by piece, so that one large read costs no second copy of what is read."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -94,7 +94,7 @@ class _Pieces(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data = self._stream.read(min(len(buffer), 1 << 20))
+        data = self._stream.read(min(len(buffer), 1 << 16))
         buffer[: len(data)] = data
         return len(data)
 
@@ -107,9 +107,9 @@ def _open_tar(path: Path) -> Iterator[tarfile.TarFile]:
             file.seek(0)
             # gzip.GzipFile checks length and CRC to the end, which tarfile's own gzip stream does not.
             stream = _Bounded(cast(BinaryIO, gzip.GzipFile(fileobj=file)) if zipped else file)
-            with tarfile.open(fileobj=cast(BinaryIO, stream), mode="r|", bufsize=1 << 20) as tar:
+            with tarfile.open(fileobj=cast(BinaryIO, stream), mode="r|", bufsize=1 << 18) as tar:
                 yield tar
-                while stream.read(1 << 20):
+                while stream.read(1 << 18):
                     pass
     except DataError as error:
         named = error.message if error.message.startswith(path.name) else f"{path.name} {error.message}"

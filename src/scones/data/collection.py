@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 
 from scones.errors import DataError, UsageError
 
+# Plain, not hidden, without what separates paths or columns, and short enough for every file system.
+FILE_NAME = re.compile(r"(?!\.)[^/\\\x00-\x1f]{1,200}")
 # What is being done, how much of it is done, and how much there is (0 = not known).
 Progress = Callable[[str, int, int], None]
 
@@ -66,7 +69,7 @@ def check_collection(collection: Collection) -> None:
         raise DataError(f"There is no image of class {empty[0]!r}.", "Add some, or leave the class out.")
     seen: set[tuple[bool, str]] = set()
     for name, split in zip(collection.names, collection.splits, strict=True):
-        if not name or name[0] == "." or len(name) > 200 or any(sign in "/\\" or sign < " " for sign in name):
+        if not FILE_NAME.fullmatch(name):
             raise DataError(f"{name!r} cannot be the name of an image file.")
         # Folded, because some file systems do not tell A.png from a.png.
         key = (split == "test", name.casefold())

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from scones.errors import DataError
 
@@ -29,8 +29,7 @@ PARTS = frozenset({COMMIT, TABLE, *SPLITS, *(f"{split}.lst" for split in SPLITS)
 COLUMNS = ("split", "label", "class", "file", "sha256", "width", "height", "group")
 
 
-@dataclass(frozen=True)
-class Image:
+class Image(NamedTuple):
     """One row of images.csv. `file` is the name within the split's folder.
 
     Images with the same `group` are near-duplicates of each other.
@@ -104,9 +103,7 @@ def write_manifests(folder: Path, images: Sequence[Image]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(
-        (i.split, i.label, i.class_name, i.file, i.sha256, i.width, i.height, i.group) for i in images
-    )
+    writer.writerows(images)
     table = text.getvalue().encode()
     (folder / TABLE).write_bytes(table)
     return _digest(table)

@@ -19,7 +19,6 @@ from scones.errors import DataError, UsageError
 
 ATTEMPTS = 5
 PAUSE = 1.0  # seconds before the second attempt, doubled for each after it
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -44,11 +43,11 @@ CIFAR100 = Official(
 
 @dataclass(frozen=True)
 class Checksums:
-    """Of a whole file."""
+    """Of a whole file; MD5 only where the official archive's must be compared."""
 
     size: int
-    md5: str
     sha256: str
+    md5: str
 
 
 def fetch_archive(
@@ -130,7 +129,7 @@ def _fetch(url: str, path: Path, sha256: str, progress: Progress, official: Offi
 
 def _recheck(path: Path, sha256: str, official: Official | None) -> Checksums | None:
     """Checksums of a cached file, or None (and it is removed) if it is not what it was or what is wanted."""
-    sums = _compute_checksums(path)
+    sums = _compute_checksums(path, official)
     recorded = path.with_name(f"{path.name}.sha256")
     try:
         _check(
@@ -155,7 +154,7 @@ def _download(url: str, path: Path, sha256: str, progress: Progress, official: O
                     "Try again later (what has arrived is kept), or use --source sample.",
                 ) from error
             time.sleep(PAUSE * 2**attempt)
-    sums = _compute_checksums(part)
+    sums = _compute_checksums(part, official)
     try:
         _check(sums, path.name, sha256, official)
     except DataError:
@@ -166,14 +165,14 @@ def _download(url: str, path: Path, sha256: str, progress: Progress, official: O
     return sums
 
 
-def _compute_checksums(path: Path) -> Checksums:
-    md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+def _compute_checksums(path: Path, official: Official | None = None) -> Checksums:
     try:
         with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                md5.update(chunk)
-                sha256.update(chunk)
-            return Checksums(file.tell(), md5.hexdigest(), sha256.hexdigest())
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            size = file.tell()
+            file.seek(0)
+            md5 = hashlib.file_digest(file, "md5").hexdigest() if official else ""
+            return Checksums(size, sha256, md5)
     except FileNotFoundError:
         raise DataError(
             f"There is no archive at {path}.", "Name a file, a URL, or --source sample."

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import struct
 import zlib
+from functools import cache
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_MOST_STORED = 0xFFFF  # bytes in a block
 _END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 
 
@@ -22,10 +25,27 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     height, width, _ = pixels.shape
     lines = np.zeros((height, 1 + 3 * width), dtype=np.uint8)  # each line starts with filter type 0, none
     lines[:, 1:] = pixels.reshape(height, 3 * width)
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return _SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(lines.data, 0)) + _END
+    data = b"IDAT" + _store(lines.tobytes())
+    size, crc = _number(len(data) - 4), _number(zlib.crc32(data))
+    return b"".join((_start(width, height), size, data, crc, _END))
 
 
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    body = kind + data
-    return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+def _store(data: bytes) -> bytes:
+    """A zlib stream (RFC 1950) of stored blocks (RFC 1951, section 3.2.4)."""
+    starts = range(0, len(data), _MOST_STORED)
+    blocks = [data[start : start + _MOST_STORED] for start in starts]
+    heads = [
+        struct.pack("<BHH", start == starts[-1], len(b), ~len(b) & 0xFFFF)
+        for start, b in zip(starts, blocks, strict=True)
+    ]
+    return b"".join((b"\x78\x01", *chain(*zip(heads, blocks, strict=True)), _number(zlib.adler32(data))))
+
+
+@cache
+def _start(width: int, height: int) -> bytes:
+    """Signature and IHDR chunk."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"".join((_SIGNATURE, _number(len(header) - 4), header, _number(zlib.crc32(header))))
+
+
+_number = struct.Struct(">I").pack

@@ -23,8 +23,8 @@ def choose_part(
     shares = {label: max(1, round(fraction * count)) for label, count in Counter(labels).items()}
     chosen = [False] * len(names)
     for indexes in sorted(members.values(), key=lambda indexes: _rank(names, indexes, seed)):
-        need = Counter(labels[index] for index in indexes)
-        if all(shares[label] >= count for label, count in need.items()):
+        need = [labels[index] for index in indexes]
+        if all(shares[label] >= need.count(label) for label in need):
             for index in indexes:
                 chosen[index] = True
                 shares[labels[index]] -= 1

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,30 +29,44 @@ SIDE = 32
 GRID = 8
 SHIFT = 2
 INNER = SIDE - 2 * SHIFT
-# Pairs are looked at in detail if their coarse colours correlate and lie close at least so much: a pair below
-# would need perfect detail to pass the threshold.
-LEAST_CORRELATION = 0.7
+# A cheap look decides which pairs get a closer one: coarse grey that correlates, then coarse colours that are
+# close, then detail that is not far from enough before it is shifted by more than a pixel.
+LEAST_GREY = 0.8
 LEAST_COARSE = 0.4
+SLACK = 0.3
+BATCH = 4096  # pairs whose detail is compared at a time
 ROWS = 256  # pictures compared with all others at a time, which bounds memory
 
 Pair = tuple[int, int, float]
 Floats = NDArray[np.float32]
+Indexes = NDArray[np.intp]
 
 
 def find_twins(thumbnails: NDArray[np.uint8], progress: Progress = ignore_progress) -> list[Pair]:
     """Pairs (i, j, similarity) of near-duplicates, i < j, among thumbnails (n, 32, 32, 3), best first."""
-    found: dict[tuple[int, int], float] = {pair: 1.0 for pair in _find_equal(thumbnails)}
-    means, spreads, plain, mirrored = _coarsen(thumbnails)
-    for start in range(0, len(thumbnails), ROWS):
-        progress("Looking for near-duplicates", start, len(thumbnails))
-        for flip, other in ((1, plain), (-1, mirrored)):
-            first, second, coarse = _compare_coarse(start, means, spreads, plain, other)
-            similarity = (coarse + _compare_detail(thumbnails, first, second, flip)) / 2
-            for i, j, value in zip(first, second, similarity, strict=True):
-                if value >= THRESHOLD:
-                    found[int(i), int(j)] = max(float(value), found.get((int(i), int(j)), 0.0))
+    found: dict[tuple[int, int], float] = dict.fromkeys(_find_equal(thumbnails), 1.0)
+    colours = _coarsen(thumbnails)
+    plain = _standardise(colours.mean(axis=3))
+    for flip in (1, -1):
+        other = np.ascontiguousarray(plain[:, :, ::flip])
+        waiting = []
+        for start in range(0, len(thumbnails), ROWS):
+            progress("Looking for near-duplicates", start, len(thumbnails))
+            waiting.append(_find_candidates(plain, other, start, colours, flip))
+            # Together, as pictures recur and their detail is worth extracting once; but not all, for memory's sake.
+            if sum(len(first) for first, _, _ in waiting) >= BATCH or start + ROWS >= len(thumbnails):
+                first, second, coarse = (np.concatenate(part) for part in zip(*waiting, strict=True))
+                detail = _compare_detail(thumbnails, first, second, flip, 2 * THRESHOLD - SLACK - coarse)
+                _note(found, first, second, (coarse + detail) / 2)
+                waiting = []
     progress("Looking for near-duplicates", len(thumbnails), len(thumbnails))
     return sorted(((i, j, value) for (i, j), value in found.items()), key=lambda pair: (-pair[2], pair))
+
+
+def _note(found: dict[tuple[int, int], float], first: Indexes, second: Indexes, similarity: Floats) -> None:
+    for i, j, value in zip(first.tolist(), second.tolist(), similarity.tolist(), strict=True):
+        if value >= THRESHOLD:
+            found[i, j] = max(value, found.get((i, j), value))
 
 
 def _find_equal(thumbnails: NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
@@ -64,64 +78,85 @@ def _find_equal(thumbnails: NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
             yield earlier, index
 
 
-def _coarsen(thumbnails: NDArray[np.uint8]) -> tuple[Floats, Floats, Floats, Floats]:
-    """Mean and norm of each picture's 8x8 colours, and these standardised, plain and mirrored (n, 192)."""
+def _coarsen(thumbnails: NDArray[np.uint8]) -> Floats:
+    """Mean colours of 8x8 cells, (n, 8, 8, 3)."""
     cell = SIDE // GRID
-    # Of a line of 96 values, its part of 8 mean colours: as a product, because sums over few values are slow.
-    to_cells = np.kron(np.kron(np.eye(GRID), np.ones((cell, 1))), np.eye(3)).astype(np.float32) / cell**2
-    colours = np.empty((len(thumbnails), GRID * GRID * 3), dtype=np.float32)
-    for start in range(0, len(thumbnails), ROWS):
-        lines = thumbnails[start : start + ROWS].reshape(-1, SIDE * 3).astype(np.float32) @ to_cells
-        colours[start : start + ROWS] = (
-            lines.reshape(-1, GRID, cell, GRID * 3).sum(axis=2).reshape(-1, GRID * GRID * 3)
-        )
-    means = colours.mean(axis=1)
-    colours -= means[:, None]
-    spreads = np.maximum(np.linalg.norm(colours, axis=1), 1e-3)
-    colours /= spreads[:, None]
-    mirrored = colours.reshape(-1, GRID, GRID, 3)[:, :, ::-1].reshape(-1, GRID * GRID * 3)
-    return means, spreads, colours, mirrored
+    rows = thumbnails.reshape(-1, GRID, cell, SIDE * 3).sum(axis=2, dtype=np.uint16)
+    # As a product, because sums over few values are slow: a line of 96 values to 8 cells of 3 colours.
+    to_cells = np.kron(np.kron(np.eye(GRID), np.ones((cell, 1))), np.eye(3)) / cell**2
+    return (rows.reshape(-1, SIDE * 3).astype(np.float32) @ to_cells.astype(np.float32)).reshape(
+        -1, GRID, GRID, 3
+    )
 
 
-def _compare_coarse(
-    start: int, means: Floats, spreads: Floats, plain: Floats, other: Floats
-) -> tuple[NDArray[Any], NDArray[Any], Floats]:
-    """Pairs of rows from `start` with later ones that may be near-duplicates, and their coarse similarity."""
-    correlation = plain[start : start + ROWS] @ other[start:].T
-    first, second = np.nonzero(correlation >= LEAST_CORRELATION)
+def _standardise(images: Floats) -> Floats:
+    """Of each image, its deviation from its mean, of norm 1."""
+    deviation = images - images.mean(axis=(1, 2), keepdims=True)
+    return deviation / np.maximum(np.linalg.norm(deviation, axis=(1, 2), keepdims=True), 1e-3)
+
+
+def _find_candidates(
+    plain: Floats, other: Floats, start: int, colours: Floats, flip: int
+) -> tuple[Indexes, Indexes, Floats]:
+    """Pairs of ROWS pictures from `start` with later ones that look alike coarsely, and how much."""
+    size = GRID * GRID
+    correlation = plain[start : start + ROWS].reshape(-1, size) @ other[start:].reshape(-1, size).T
+    first, second = np.nonzero(correlation >= LEAST_GREY)
     later = second > first
-    first, second = first[later], second[later]
-    close = correlation[first, second]
-    first, second = first + start, second + start
-    a, b = spreads[first], spreads[second]
-    squares = np.maximum(a * a + b * b - 2 * a * b * close, 0) / plain.shape[1]
-    coarse = close - np.sqrt(squares + (means[first] - means[second]) ** 2) / 100
+    first, second = first[later] + start, second[later] + start
+    coarse = _compare_colours(colours, first, second, flip)
     kept = coarse >= LEAST_COARSE
     return first[kept], second[kept], coarse[kept]
 
 
-def _compare_detail(
-    thumbnails: NDArray[np.uint8], first: NDArray[Any], second: NDArray[Any], flip: int
-) -> Floats:
-    """Best correlation of the detail in the middle of pictures `first` with that in `second`, shifted."""
-    shown, places = np.unique(np.concatenate([first, second]), return_inverse=True)
-    detail = _extract_detail(thumbnails[shown])
-    other = np.ascontiguousarray(detail[:, :, ::flip])
-    norms = np.sqrt(np.maximum(_sum_windows(other * other), 1e-6))
-    best = np.full(len(first), -1, dtype=np.float32)
-    middle = slice(SHIFT, SHIFT + INNER)
+def _compare_colours(colours: Floats, first: Indexes, second: Indexes, flip: int) -> Floats:
+    """Correlation of coarse colours, less their distance / 100."""
+    similarity = np.empty(len(first), dtype=np.float32)
     for start in range(0, len(first), ROWS):
         part = slice(start, start + ROWS)
-        a, b = places[: len(first)][part], places[len(first) :][part]
-        centre = detail[a, middle, middle]
-        seconds = other[b]
-        for down in range(2 * SHIFT + 1):
-            for right in range(2 * SHIFT + 1):
-                moved = seconds[:, down : down + INNER, right : right + INNER]
-                dots = np.einsum("nyx,nyx->n", centre, moved)
-                np.maximum(best[part], dots / norms[b, down, right], out=best[part])
-        best[part] /= norms[a, SHIFT, SHIFT]
+        a, b = colours[first[part]].reshape(-1, GRID * GRID * 3), colours[second[part]][:, :, ::flip]
+        b = b.reshape(a.shape)
+        distance = np.sqrt(np.square(a - b).mean(axis=1))
+        a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
+        norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+        similarity[part] = np.einsum("np,np->n", a, b) / np.maximum(norms, 1e-3) - distance / 100
+    return similarity
+
+
+def _compare_detail(
+    thumbnails: NDArray[np.uint8], first: Indexes, second: Indexes, flip: int, least: Floats
+) -> Floats:
+    """Best correlation of the detail in the middle of pictures `first` with that in `second`, shifted.
+
+    Pairs that do not reach `least` with a shift of up to one pixel are not shifted further.
+    """
+    shown, places = np.unique(np.concatenate([first, second]), return_inverse=True)
+    detail = _extract_detail(thumbnails[shown])
+    middle = slice(SHIFT, SHIFT + INNER)
+    best = np.full(len(first), -1, dtype=np.float32)
+    for start in range(0, len(first), ROWS):
+        a, b = places[: len(first)][start : start + ROWS], places[len(first) :][start : start + ROWS]
+        centres, others = _normalise(detail[a, middle, middle]), detail[b][:, :, ::flip]
+        norms = np.sqrt(np.maximum(_sum_windows(others * others), 1e-6))
+        left = np.arange(len(a))
+        for count, (down, right) in enumerate(_list_shifts()):
+            if count == 5:
+                left = left[best[start + left] >= least[start + left]]
+                centres, others, norms = centres[left], others[left], norms[left]
+            moved = others[:, down : down + INNER, right : right + INNER]
+            value = np.einsum("nyx,nyx->n", centres, moved) / norms[:, down, right]
+            best[start + left] = np.maximum(best[start + left], value)
     return best
+
+
+def _list_shifts() -> list[tuple[int, int]]:
+    """All of up to SHIFT pixels down and right (SHIFT = none), nearest first."""
+    reach = range(2 * SHIFT + 1)
+    return sorted(product(reach, reach), key=lambda shift: (shift[0] - SHIFT) ** 2 + (shift[1] - SHIFT) ** 2)
+
+
+def _normalise(images: Floats) -> Floats:
+    return images / np.maximum(np.linalg.norm(images, axis=(1, 2), keepdims=True), 1e-3)
 
 
 def _extract_detail(thumbnails: NDArray[np.uint8]) -> Floats:
@@ -129,7 +164,14 @@ def _extract_detail(thumbnails: NDArray[np.uint8]) -> Floats:
     to_grey = np.kron(np.eye(SIDE), np.ones((3, 1)) / 3).astype(np.float32)  # a line of 96 values to 32
     grey = (thumbnails.reshape(-1, SIDE * 3).astype(np.float32) @ to_grey).reshape(-1, SIDE, SIDE)
     fine, wide = _blur((0.25, 0.5, 0.25)), np.linalg.matrix_power(_blur((1 / 7,) * 7), 2)
-    return np.asarray(fine @ grey @ fine.T - wide @ grey @ wide.T, dtype=np.float32)
+    return _apply(fine, grey) - _apply(wide, grey)
+
+
+def _apply(matrix: Floats, images: Floats) -> Floats:
+    """Multiply the lines and then the columns of images (n, 32, 32)."""
+    for _ in range(2):
+        images = (images.reshape(-1, SIDE) @ matrix.T).reshape(-1, SIDE, SIDE).transpose(0, 2, 1)
+    return images
 
 
 @cache

@@ -21,7 +21,6 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from scones.errors import ModelError
 from scones.model.network import EMBEDDING as EMBEDDING_SIZE
@@ -168,20 +167,18 @@ def quantise(source: Path, target: Path, pictures: Sequence[Pixels]) -> None:
     Raises ModelError when the quantiser refuses.
     """
     logging.getLogger().disabled, before = True, logging.getLogger().disabled  # it advises on the root logger
-    prepared = target.with_suffix(".prepared.onnx")
     try:
-        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        # Not optimised first: that would fold constants, the temperature among them, which is set only later.
         quantize_static(
-            str(prepared), str(target), _Pictures(pictures), quant_format=QuantFormat.QDQ, per_channel=True,
+            str(source), str(target), _Pictures(pictures), quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
             op_types_to_quantize=["Conv", "Clip"],
-            nodes_to_exclude=[node.name for node in _list_resize(prepared)],
+            nodes_to_exclude=[node.name for node in _list_resize(source)],
         )  # fmt: skip
     except (RuntimeError, ValueError, OSError) as error:
         raise ModelError(f"The model cannot be quantised: {error}.") from error
     finally:
         logging.getLogger().disabled = before
-        prepared.unlink(missing_ok=True)
 
 
 def _list_resize(path: Path) -> Iterator[onnx.NodeProto]:
@@ -195,9 +192,10 @@ def _list_resize(path: Path) -> Iterator[onnx.NodeProto]:
 def set_temperature(path: Path, temperature: float) -> None:
     """Change the temperature of an exported graph in place; it divides the logits before the softmax."""
     model = onnx.load(str(path))
-    for constant in model.graph.initializer:
-        if constant.name == TEMPERATURE:
-            constant.CopyFrom(numpy_helper.from_array(np.asarray(temperature, np.float32), TEMPERATURE))
+    found = [constant for constant in model.graph.initializer if constant.name == TEMPERATURE]
+    if len(found) != 1:
+        raise ModelError(f"The graph {path.name} has no temperature to set.")
+    found[0].CopyFrom(numpy_helper.from_array(np.asarray(temperature, np.float32), TEMPERATURE))
     path.write_bytes(model.SerializeToString())
 
 

@@ -29,9 +29,8 @@ MOST_DIFFERENCE = 1e-4  # between PyTorch's and the exported graph's probabiliti
 MOST_LOSS = 0.005  # of accuracy, for which the 8-bit graph is still taken
 CHUNK = 200  # pictures held in memory at a time
 RANGE_PICTURES = 100  # that the 8-bit ranges are measured on
-# What five-fold cross-validation of the recipe found (benchmarks/train.json), as prior knowledge beside a
-# small validation split; as strong as so many pictures.
-PRIOR_TEMPERATURE, PRIOR_STRENGTH = 0.6, 100.0
+# What cross-validation of the recipe found, as prior knowledge beside a small validation split.
+PRIOR_TEMPERATURE, PRIOR_STRENGTH = 0.5, 5.0
 KNOWN_SHARE = 0.99  # of genuine pictures that are to stay below an out-of-distribution score of 0.5
 ACCURACY_GOALS = (0.98, 0.985, 0.99, 0.995)
 
@@ -77,7 +76,7 @@ def build_artifact(trained: Trained, dataset: Dataset, recipe: Recipe, folder: P
 def _export(network: EfficientNetLite, training: Split, held_out: Split | None, scratch: Path) -> Measured:
     """The 8-bit graph, or the 32-bit one where 8 bits lose too much.
 
-    Everything is measured on the files as an endpoint would receive them, not on the training's resized copies.
+    Everything is measured on the files as an endpoint would get them, not on training's resized copies.
     """
     full, small = scratch / "full.onnx", scratch / "small.onnx"
     full.write_bytes(build_onnx(network, temperature=1.0).SerializeToString())

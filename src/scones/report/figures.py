@@ -12,9 +12,12 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from scones.model.calibration import trace_coverage
+from scones.model.evaluation import count_confusion
 from scones.report.checkins import INVALID_IMAGE, LOW_CONFIDENCE, ROUTED, CheckIn, count_outcomes
-from scones.report.measures import count_confusion, list_reliability, sweep_threshold
+from scones.report.reliability import list_bins
 
 CLASS_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 OUTCOME_COLOURS = {ROUTED: "#009E73", LOW_CONFIDENCE: "#E69F00", INVALID_IMAGE: "#56B4E9"}
@@ -155,25 +158,17 @@ def draw_outcomes(checkins: Sequence[CheckIn]) -> Figure:
 
 def draw_reliability(checkins: Sequence[CheckIn]) -> Figure:
     """Accuracy against confidence in ten bins: a calibrated model lies on the diagonal."""
-    judged = _judged(checkins)
-    rows = [
-        {
-            "from": low,
-            "to": high,
-            "images": count,
-            "confidence": round(confidence, 4),
-            "accuracy": round(accuracy, 4),
-        }
-        for low, high, count, confidence, accuracy in list_reliability(*judged)
-    ]
+    bins = list_bins(*_judged(checkins))
+    total = sum(entry.pictures for entry in bins)
+    rows = [{name: round(value, 4) for name, value in vars(entry).items()} for entry in bins]
     points = {
         "type": "scatter",
         "mode": "lines+markers",
         "name": "model",
         "x": _column(rows, "confidence"),
         "y": _column(rows, "accuracy"),
-        "text": [f"{row['images']} images" for row in rows],
-        "marker": {"size": [6 + 18 * (row["images"] / max(len(judged[0]), 1)) ** 0.5 for row in rows]},
+        "text": [f"{row['pictures']} images" for row in rows],
+        "marker": {"size": [6 + 18 * (row["pictures"] / total) ** 0.5 for row in rows]},
         "line": {"color": CLASS_COLOURS[0]},
         "hovertemplate": "confidence %{x:.3f}<br>accuracy %{y:.3f}<br>%{text}<extra></extra>",
     }
@@ -204,12 +199,7 @@ def draw_reliability(checkins: Sequence[CheckIn]) -> Figure:
 def draw_coverage(checkins: Sequence[CheckIn], threshold: float) -> Figure:
     """What share is routed at each threshold, and how often rightly."""
     rows = [
-        {
-            "threshold": round(at, 3),
-            "coverage": round(coverage, 4),
-            "accuracy": None if accuracy is None else round(accuracy, 4),
-        }
-        for at, coverage, accuracy in sweep_threshold(*_judged(checkins))
+        {name: round(value, 4) for name, value in row.items()} for row in trace_coverage(*_judged(checkins))
     ]
     traces = [
         {
@@ -239,11 +229,8 @@ def draw_coverage(checkins: Sequence[CheckIn], threshold: float) -> Figure:
 
 def draw_confusion(checkins: Sequence[CheckIn], classes: Sequence[str]) -> Figure:
     """What each class is taken for."""
-    matrix = count_confusion(
-        [checkin.truth for checkin in checkins if checkin.correct is not None],
-        [checkin.predicted for checkin in checkins if checkin.correct is not None],
-        len(classes),
-    )
+    probabilities, labels = _judged(checkins)
+    matrix = count_confusion(probabilities.argmax(axis=1), labels, len(classes))
     rows = [
         {"truth": truth, "predicted": predicted, "count": int(matrix[i, j])}
         for i, truth in enumerate(classes)
@@ -352,10 +339,12 @@ def _describe(checkin: CheckIn, classes: Sequence[str]) -> Row:
     }
 
 
-def _judged(checkins: Sequence[CheckIn]) -> tuple[list[float], list[bool]]:
-    """Confidence and correctness of the check-ins whose truth is known."""
+def _judged(checkins: Sequence[CheckIn]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Probabilities (n, classes) and labels (n,) of the check-ins whose truth is known."""
     chosen = [checkin for checkin in checkins if checkin.correct is not None]
-    return [checkin.confidence or 0 for checkin in chosen], [bool(checkin.correct) for checkin in chosen]
+    probabilities = np.array([checkin.probabilities for checkin in chosen], dtype=float)
+    labels = np.array([checkin.truth for checkin in chosen], dtype=int)
+    return probabilities.reshape(len(chosen), -1 if chosen else 2), labels
 
 
 def _collect_states(checkins: Sequence[CheckIn]) -> Mapping[str, list[float]]:

@@ -82,7 +82,7 @@ def is_refused(response: dict[str, Any]) -> bool:
     return (response["Error"]["Code"], status) == ("InsufficientStorage", 507)
 
 
-def test_a_full_disk_refuses_what_it_cannot_keep(make_cloud: Callable[..., Any], small_disk: Path) -> None:
+def test_a_full_disk_refuses_what_it_cannot_keep(small_disk: Path, make_cloud: Callable[..., Any]) -> None:
     own = make_cloud(".scones", small_disk)
     own.up()
     client = own.session()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -197,3 +198,20 @@ def test_the_engine_uses_that_delay(machines: Machines, monkeypatch: pytest.Monk
 def test_a_string_that_looks_like_json_stays_a_string(cloud: Cloud, machines: Machines) -> None:
     cloud.create_function("string", "def handler(event, context): return '{\"a\": 1}'")
     assert json.loads(machines.run(single(call("string")))["output"]) == '{"a": 1}'
+
+
+def test_executions_are_counted(cloud: Cloud, machines: Machines) -> None:
+    arn = machines.create(single({"Type": "Pass", "Parameters": {"x.$": "$.x"}}))
+    for value in ('{"x": 1}', '{"x": 2}', "{}"):
+        started = machines.client.start_execution(stateMachineArn=arn, input=value)
+        machines.await_end(started["executionArn"])
+    now = datetime.now(UTC)
+    counted = {}
+    for name in ("ExecutionsStarted", "ExecutionsSucceeded", "ExecutionsFailed"):
+        found = cloud.client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/States", MetricName=name, Dimensions=[{"Name": "StateMachineArn", "Value": arn}],
+            StartTime=now - timedelta(hours=1), EndTime=now + timedelta(hours=1), Period=3600,
+            Statistics=["Sum"],
+        )  # fmt: skip
+        counted[name] = sum(point["Sum"] for point in found["Datapoints"])
+    assert counted == {"ExecutionsStarted": 3, "ExecutionsSucceeded": 2, "ExecutionsFailed": 1}

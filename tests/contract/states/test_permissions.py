@@ -77,6 +77,19 @@ def test_a_message_needs_its_permission(cloud: Cloud, monkeypatch: pytest.Monkey
     arn = f"arn:aws:sqs:us-east-1:000000000000:{queue.rpartition('/')[2]}"
     for policy, error in (
         (allow("sqs:SendMessage", arn), None),
-        (allow("sns:*", "*"), "AccessDeniedException"),
+        (allow("sns:*", "*"), "SQS.AmazonSQSException"),
     ):
         assert run_as(cloud, policy, task, monkeypatch).get("error") == error
+
+
+def test_a_copy_needs_both_permissions(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = f"photos-{uuid.uuid4().hex}"
+    cloud.client("s3").create_bucket(Bucket=bucket)
+    cloud.client("s3").put_object(Bucket=bucket, Key="in/1 a.png", Body=b"x")
+    parameters = {"Bucket": bucket, "Key": "out/1.png", "CopySource": f"{bucket}/in/1%20a.png"}
+    task = {"Resource": "arn:aws:states:::aws-sdk:s3:copyObject", "Parameters": parameters}
+    both = allow("s3:GetObject", f"arn:aws:s3:::{bucket}/in/*")
+    both["Statement"] += allow("s3:PutObject", f"arn:aws:s3:::{bucket}/out/*")["Statement"]
+    assert run_as(cloud, both, task, monkeypatch)["status"] == "SUCCEEDED"
+    for policy in (allow("s3:GetObject", "*"), allow("s3:PutObject", "*")):
+        assert run_as(cloud, policy, task, monkeypatch)["error"] == "S3.S3Exception"

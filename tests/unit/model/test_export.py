@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from scones.errors import ModelError
 from scones.model import pixels
 from scones.model.export import build_onnx, quantise, run_onnx, set_temperature
 from scones.model.network import EMBEDDING, EfficientNetLite, load_imagenet, normalise
@@ -60,6 +61,16 @@ def test_eight_bits_make_it_small_and_change_little(exported: Path, tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["small.onnx"]
     before, after = run_onnx(exported, pictures)[0], run_onnx(tmp_path / "small.onnx", pictures)[0]
     assert np.abs(before - after).max() < 0.1
+    set_temperature(tmp_path / "small.onnx", 1e4)
+    assert np.allclose(run_onnx(tmp_path / "small.onnx", pictures)[0], 1 / 3, atol=1e-2)
+    with pytest.raises(ModelError, match="no temperature"):
+        onnx.save(_without_constants(onnx.load(str(exported))), str(tmp_path / "bare.onnx"))
+        set_temperature(tmp_path / "bare.onnx", 0.5)
+
+
+def _without_constants(model: onnx.ModelProto) -> onnx.ModelProto:
+    del model.graph.initializer[:]
+    return model
 
 
 def test_the_file_says_what_goes_in_and_out(exported: Path) -> None:

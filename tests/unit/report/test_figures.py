@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
-from synthetic import CLASSES, START, make_checkins
 
+from scones.model.calibration import measure_calibration_error
 from scones.report import figures
 from scones.report.checkins import CheckIn, count_outcomes, select_uncertain, select_wrong
-from scones.report.measures import bound_share, measure_calibration_error, sweep_threshold
+from scones.report.reliability import list_bins
+from synthetic import CLASSES, START, make_checkins
 
 
 def checkin(outcome: str, *probabilities: float, truth: int | None = None) -> CheckIn:
@@ -94,25 +96,10 @@ def test_the_most_confident_mistake_and_the_least_certain_come_first() -> None:
     assert [entry.outcome for entry in select_uncertain(found, 2)] == ["c", "a"]
 
 
-def test_calibration_error_by_hand() -> None:
-    # Bin 0.9-1.0: mean confidence 0.95, accuracy 0.5; bin 0.6-0.7: 0.65, 1.0.
-    assert measure_calibration_error([0.95, 0.95, 0.65, 0.65], [True, False, True, True]) == pytest.approx(
-        0.4
-    )
-
-
-def test_the_sweep_counts_the_threshold_itself_as_covered() -> None:
-    at = {
-        round(threshold, 2): (coverage, accuracy)
-        for threshold, coverage, accuracy in sweep_threshold([0.93, 0.5], [True, False])
-    }
-    assert at[0.93] == (0.5, 1.0)
-    assert at[0.5] == (1.0, 0.5)
-    assert at[0.99] == (0.0, None)
-
-
-def test_wilson_interval_against_published_values() -> None:
-    # Newcombe, 1998, table I: 81 of 263, 95% interval 0.2553 to 0.3662.
-    low, high = bound_share(81, 263)
-    assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
-    assert bound_share(0, 0) == (0.0, 1.0)
+def test_the_bins_are_those_of_the_calibration_error() -> None:
+    probabilities = np.array([[0.95, 0.05], [0.95, 0.05], [0.35, 0.65], [0.35, 0.65]])
+    labels = np.array([0, 1, 1, 1])
+    bins = list_bins(probabilities, labels)
+    assert [(entry.pictures, entry.accuracy) for entry in bins] == [(2, 1.0), (2, 0.5)]
+    error = sum(entry.pictures * abs(entry.confidence - entry.accuracy) for entry in bins) / 4
+    assert error == pytest.approx(measure_calibration_error(probabilities, labels))

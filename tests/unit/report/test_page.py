@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from synthetic import make_run
 
 from scones.report.cost import estimate_cost
 from scones.report.page import list_tiles, render_report, write_report
+from synthetic import make_run
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,84 @@
+"""What a run needs before anything else: a private bucket and SageMaker's execution role."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from scones.aws.sessions import Cloud, translate_errors
+
+ROLE = "scones-sagemaker"
+_TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "sagemaker.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+    ],
+}
+
+
+def name_bucket(cloud: Cloud) -> str:
+    """The workspace bucket of this account and region."""
+    return f"scones-workspace-{cloud.account}-{cloud.region}"
+
+
+def ensure_bucket(cloud: Cloud) -> str:
+    """Make the workspace bucket, private and encrypted, unless it is there. Raises CloudError."""
+    bucket, s3 = name_bucket(cloud), cloud.client("s3")
+    with translate_errors(f"make the bucket {bucket}"):
+        try:
+            s3.head_bucket(Bucket=bucket)
+        except s3.exceptions.ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+                raise
+            # us-east-1 is the one region that must not be named.
+            place: dict[str, Any] = {"CreateBucketConfiguration": {"LocationConstraint": cloud.region}}
+            s3.create_bucket(Bucket=bucket, **({} if cloud.region == "us-east-1" else place))
+        s3.put_public_access_block(
+            Bucket=bucket,
+            PublicAccessBlockConfiguration={
+                "BlockPublicAcls": True,
+                "IgnorePublicAcls": True,
+                "BlockPublicPolicy": True,
+                "RestrictPublicBuckets": True,
+            },
+        )
+    return bucket
+
+
+def ensure_role(cloud: Cloud, bucket: str) -> str:
+    """ARN of the execution role, made unless it is there, allowed no more than its jobs need.
+
+    Raises CloudError.
+    """
+    iam = cloud.client("iam")
+    with translate_errors(f"make the role {ROLE}"):
+        try:
+            role = iam.get_role(RoleName=ROLE)["Role"]
+        except iam.exceptions.NoSuchEntityException:
+            role = iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=json.dumps(_TRUST))["Role"]
+        iam.put_role_policy(
+            RoleName=ROLE, PolicyName="work", PolicyDocument=json.dumps(_describe_permissions(bucket))
+        )
+    return str(role["Arn"])
+
+
+def _describe_permissions(bucket: str) -> dict[str, Any]:
+    logs = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
+    pull = ["ecr:GetAuthorizationToken", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+    statements = [
+        (["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"], f"arn:aws:s3:::{bucket}/*"),
+        (["s3:ListBucket", "s3:GetBucketLocation"], f"arn:aws:s3:::{bucket}"),
+        (logs, "arn:aws:logs:*:*:log-group:/aws/sagemaker/*"),
+        # These three know no resources.
+        (["cloudwatch:PutMetricData", *pull], "*"),
+    ]
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": actions, "Resource": resource} for actions, resource in statements
+        ],
+    }

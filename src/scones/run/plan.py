@@ -1,0 +1,57 @@
+"""What a run is asked to do, and the names that follow from it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from scones.settings import Settings
+
+# What is being done, how much of it is done, and how much there is (0 = not known).
+Progress = Callable[[str, int, int], None]
+
+# The account is SageMaker's caller's own: the image is built there. The local SageMaker knows it by its name.
+IMAGE = "{account}.dkr.ecr.{region}.amazonaws.com/scones:{version}"
+LEAST_ACCURACY = 0.9
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Settings and options of one run; `folder` holds what is kept on this machine."""
+
+    settings: Settings
+    template: Path
+    sha256: str = ""
+    hyperparameters: dict[str, str] = field(default_factory=dict)
+    least_accuracy: float = LEAST_ACCURACY
+    checkins: int = 0
+    """Test images to send through the state machine; 0: all of them."""
+
+    @property
+    def folder(self) -> Path:
+        return self.settings.state_dir / "run"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(name.strip() for name in self.settings.classes.split(","))
+
+    @property
+    def staged(self) -> Path:
+        """Where the data is staged: another folder for another source, other classes or another seed."""
+        source = self.settings.source
+        path = Path(source).expanduser()
+        mark = (
+            f"{path.resolve()}:{path.stat().st_size}:{path.stat().st_mtime_ns}" if path.is_file() else source
+        )
+        return self.folder / "data" / make_digest(mark, self.settings.classes, str(self.settings.seed))
+
+    @property
+    def endpoint(self) -> str:
+        return f"{self.settings.stack_name}-vehicles"
+
+
+def make_digest(*parts: str) -> str:
+    """Twelve hexadecimal digits that change with any of the parts."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
