@@ -1,6 +1,6 @@
 """What the application does on the local cloud with the real endpoint: latency, losses under stress, batches.
 
-    python -P benchmarks/checkins.py --model model.tar.gz --data STAGED [--only latency|storm|batch] [--quick]
+    python -P benchmarks/checkins.py --model MODEL.tar.gz --data STAGED [--only PART] [--quick]
 
 Writes benchmarks/checkins.json. Each part runs on a fresh local cloud with IAM enforcement on and the model
 behind a SageMaker endpoint of two instances; the photos are the staged test images (the real 200).
@@ -9,12 +9,15 @@ behind a SageMaker endpoint of two instances; the photos are the staged test ima
              each state (execution history); does every outcome follow from the endpoint's own answer?
     storm    2,000 photos by 64 senders, a third of the events delivered twice, a worker process of Lambda
              killed every 200 ms: outcomes missing, orders given twice, messages lost
+    odd      a 12-megapixel JPEG, a 31-byte file, a text named .png, noise, a missing key, a deleted endpoint:
+             the outcome of each and what the operator is told
     batch    1,000 photos (5% poison) by route_batch against the first 100 of them started one after the other
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import platform
@@ -31,6 +34,9 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from PIL import Image
 
 from local_cloud import lifecycle
 from scones.aws.checkins import CheckIn, put_photo, read_outcomes
@@ -147,6 +153,54 @@ def measure_latency(model: Path, photos: list[bytes]) -> dict[str, Any]:
         "outcomes_that_follow_from_the_endpoint_s_answer": agree,
         "upload_to_order_ms": quantiles(whole),
         "states_ms": {name: quantiles(values) for name, values in states.items()},
+    }
+
+
+def measure_odd(model: Path, photos: list[bytes]) -> dict[str, Any]:
+    with prepare_ground(model, orders=10) as ground:
+        told = {name: end(ground, name, body) for name, body in draw_odd(photos[0]).items()}
+        told["missing key"] = end(ground, "missing key", None)
+        ground.cloud.client("sagemaker").delete_endpoint(EndpointName=ENDPOINT)
+        time.sleep(5)
+        told["deleted endpoint"] = end(ground, "deleted endpoint", photos[0])
+    return told
+
+
+def draw_odd(photo: bytes) -> dict[str, bytes]:
+    """A thumbnail blown up to 4000 x 3000 pixels with a phone's orientation tag, and what is no photo."""
+    buffer, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    with Image.open(io.BytesIO(photo)) as image:
+        large = image.convert("RGB").resize((4000, 3000)).rotate(90, expand=True)
+    large.save(buffer, "JPEG", quality=95, exif=exif)
+    pixels = np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8)
+    noise = io.BytesIO()
+    Image.fromarray(pixels).save(noise, "PNG")
+    return {
+        "12-megapixel JPEG": buffer.getvalue(),
+        "31-byte file": bytes(range(31)),
+        "text named .png": b"This is not a picture of a bicycle.\n",
+        "noise": noise.getvalue(),
+    }
+
+
+def end(ground: Ground, name: str, body: bytes | None) -> dict[str, Any]:
+    key = f"incoming/driver-1/{name}.png"
+    if body is None:
+        checkin = CheckIn(ground.bucket, key, "")
+        start_execution(
+            ground.cloud, ground.outputs["RouteDeliveryArn"], {"s3_bucket": ground.bucket, "s3_key": key}
+        )
+    else:
+        checkin = put_photo(ground.cloud, ground.bucket, key, body)
+    found = await_outcomes(ground, [checkin.checkin_id], 180).get(checkin.checkin_id)
+    if found is None:
+        return {"outcome": "none"}
+    told = found.reason.replace(ground.bucket, "BUCKET")
+    return {
+        "bytes": len(body or b""),
+        "outcome": found.outcome,
+        "told": told or found.decision["vehicle_class"],
     }
 
 
@@ -300,7 +354,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--only", choices=["latency", "storm", "batch"])
+    parser.add_argument("--only", choices=["latency", "odd", "storm", "batch"])
     parser.add_argument("--quick", action="store_true")
     asked = parser.parse_args()
     dataset = read_dataset(asked.data)
@@ -308,6 +362,7 @@ def main() -> None:
     size = 10 if asked.quick else 1
     parts = {
         "latency": lambda: measure_latency(asked.model, photos[:: 4 if asked.quick else 1]),
+        "odd": lambda: measure_odd(asked.model, photos),
         "storm": lambda: measure_storm(asked.model, photos, 2000 // size),
         "batch": lambda: measure_batch(asked.model, photos, 1000 // size, 100 // size),
     }
