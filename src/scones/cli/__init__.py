@@ -92,9 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except SconesError as error:
         narration.print("[bold red]Error:[/]", end=" ")
-        narration.print(error.message, markup=False)
+        narration.print(error.message, markup=False, soft_wrap=True)
         if error.hint:
-            narration.print(error.hint, markup=False)
+            narration.print(error.hint, markup=False, soft_wrap=True)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         narration.print("Interrupted.")
