@@ -25,7 +25,7 @@ def describe_settings() -> str:
         "",
         "Made from the code by `python docs/build_reference.py`.",
         "",
-        "A flag beats the environment, the environment beats `scones.toml` of the working directory, and that",
+        "A flag beats the environment, the environment beats `scones.toml` of the working directory, which",
         "beats the default. Unknown names are refused.",
         "",
         "| Setting | Environment | Default | Meaning |",
