@@ -98,7 +98,7 @@ def test_a_flipped_byte(make_archive: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"<html>404</html>" * 100, gzip.compress(b"no tar" * 1000), b"\x1f\x8bno gzip"]
+    "content", [b"<html>404</html>" * 100, gzip.compress(b"no tar" * 1000, mtime=0), b"\x1f\x8bno gzip"]
 )
 def test_what_is_no_tar(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "page.tar.gz"
@@ -132,6 +132,12 @@ def special(name: str, kind: bytes, target: str = "") -> tuple[tarfile.TarInfo, 
 )
 def test_hostile_members(make_archive: Make, member: tuple[Any, bytes], expected: str) -> None:
     refuse(make_archive(extra=[member]), expected)
+
+
+def test_headers_that_tarfile_trips_over(make_archive: Make) -> None:
+    sparse = tarfile.TarInfo("cifar-100-python/x")
+    sparse.pax_headers = {"GNU.sparse.map": "no numbers", "GNU.sparse.size": "3"}
+    refuse(make_archive(extra=[(sparse, b"abc")]), "not a tar archive that can be read|neither a plain file")
 
 
 def test_a_size_bomb(make_archive: Make, monkeypatch: pytest.MonkeyPatch) -> None:
