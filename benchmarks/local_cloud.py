@@ -2,13 +2,12 @@
 
     python benchmarks/local_cloud.py [--quick] [--only scones]      writes benchmarks/local_cloud.json
 
-Each server runs alone, one after the other, on the same machine and in the same run; the load comes from
-boto3 in this process. moto without Docker runs no function: it returns the event, so its numbers are those of
-the state machine interpreter alone, and to its advantage. The local cloud checks signatures and IAM and keeps
-everything on disk; the other two do neither.
-
-The other two run a fifth of the executions and items: they are slower. Where other programs want the cores
-too (`load_before`), executions per CPU second compare better than executions per second.
+All servers are up at once and measured in turn, measurement by measurement, so that each meets the same
+machine; the load comes from boto3 in this process. moto without Docker runs no function: it returns the
+event, so its numbers are those of the state machine interpreter alone, and to its advantage. The local
+cloud checks signatures and IAM and keeps everything on disk; the other two do neither. They run a fifth
+of the executions and items, because they are slower. Where other programs want the cores too
+(`load_before`), executions per CPU second compare better than executions per second.
 
 Measured per server:
     invoke           a warm function, one call after the other: milliseconds at the client, p50 and p95
@@ -26,10 +25,15 @@ import io
 import json
 import os
 import platform
+import signal
 import statistics
+import sys
 import time
 import zipfile
 from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
@@ -40,6 +44,8 @@ from servers import Meter, Server, serve_ministack, serve_moto, serve_scones
 RESULTS = Path(__file__).with_suffix(".json")
 IN_FLIGHT = 32
 PEER_SHARE = 5
+SERVERS = {"scones": serve_scones, "ministack": serve_ministack, "moto": serve_moto}
+MEASUREMENTS = ("invoke_silent", "invoke_printing", "chain", "load", "distributed_map")
 TRUST = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {
     "Service": ["lambda.amazonaws.com", "states.amazonaws.com"]}, "Action": "sts:AssumeRole"}]}  # fmt: skip
 
@@ -54,20 +60,30 @@ def handler(event, context):
 """
 
 
-def measure(server: Server, executions: int, calls: int, items: int) -> dict[str, Any]:
-    """All measurements of one server."""
+@dataclass(frozen=True)
+class Sizes:
+    """How much work each server gets."""
+
+    executions: int
+    calls: int
+    items: int
+
+
+def prepare(server: Server) -> Callable[[str, Sizes], dict[str, float]]:
+    """Deploy what is measured; a function that does one measurement."""
     role = _create_role(server)
     for name, source in {"silent": SILENT, "printing": PRINTING, **dict.fromkeys("abc", SILENT)}.items():
         _create_function(server, role, name, source)
     chain = _create_machine(server, role, "chain", chain_of(["a", "b", "c"]))
     each = _create_machine(server, role, "map", distributed_map())
-    return {
-        "invoke_silent": measure_invoke(server, "silent", calls),
-        "invoke_printing": measure_invoke(server, "printing", calls),
-        "chain": measure_chain(server, chain, max(5, calls // 10)),
-        "load": measure_load(server, chain, executions),
-        "distributed_map": measure_map(server, each, items),
+    measurements: dict[str, Callable[[Sizes], dict[str, float]]] = {
+        "invoke_silent": lambda sizes: measure_invoke(server, "silent", sizes.calls),
+        "invoke_printing": lambda sizes: measure_invoke(server, "printing", sizes.calls),
+        "chain": lambda sizes: measure_chain(server, chain, max(5, sizes.calls // 10)),
+        "load": lambda sizes: measure_load(server, chain, sizes.executions),
+        "distributed_map": lambda sizes: measure_map(server, each, sizes.items),
     }
+    return lambda name, sizes: measurements[name](sizes)
 
 
 def measure_invoke(server: Server, name: str, calls: int) -> dict[str, float]:
@@ -261,10 +277,9 @@ def main() -> None:
     """Run the benchmark and write its results."""
     parser = argparse.ArgumentParser(description="Measure the local cloud against stock ministack and moto.")
     parser.add_argument("--quick", action="store_true", help="a tenth of everything; prints, writes nothing")
-    parser.add_argument(
-        "--only", choices=["scones", "ministack", "moto"], help="one server; prints, writes nothing"
-    )
+    parser.add_argument("--only", choices=list(SERVERS), help="one server; prints, writes nothing")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers end too
     scale = 10 if options.quick else 1
     document: dict[str, Any] = {
         "machine": describe_machine(),
@@ -273,12 +288,17 @@ def main() -> None:
         },
         "results": {},
     }
-    for name, serve in {"scones": serve_scones, "ministack": serve_ministack, "moto": serve_moto}.items():
-        if options.only in (None, name):
-            with serve() as server:
+    with ExitStack() as stack:
+        servers = [
+            stack.enter_context(serve()) for name, serve in SERVERS.items() if options.only in (None, name)
+        ]
+        prepared = {server.name: prepare(server) for server in servers}
+        for measurement in MEASUREMENTS:
+            for name, run in prepared.items():
                 share = scale if name == "scones" else scale * PEER_SHARE
-                document["results"][name] = measure(server, 2000 // share, 500 // scale, 1000 // share)
-            print(json.dumps({name: document["results"][name]}), flush=True)
+                found = run(measurement, Sizes(2000 // share, 500 // scale, 1000 // share))
+                document["results"].setdefault(name, {})[measurement] = found
+                print(f"{measurement:16} {name:10} {json.dumps(found)}", flush=True)
     if options.only is None:
         document["times_better"] = compare(document["results"])
         print(json.dumps(document["times_better"], indent=1))

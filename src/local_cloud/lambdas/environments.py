@@ -13,6 +13,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -67,6 +68,7 @@ class Environment:
         self.healthy = True
         self.init_ms: float | None = None  # of the first invocation's REPORT line, then None
         self._asked = False
+        self._ending = threading.Lock()
         self._home = site.place / self.id
         self._home.mkdir(parents=True)
         self._api = RuntimeApi()
@@ -102,7 +104,19 @@ class Environment:
         return self._api.exchange(event, headers, self.output, deadline)
 
     def is_alive(self) -> bool:
-        return self._process.poll() is None
+        return self._peek() is None
+
+    def _peek(self) -> int | None:
+        """The exit code, negative for a signal, or None while it runs.
+
+        The process is left to be waited for: until then nobody else gets its number, nor its group's.
+        """
+        if self._process.returncode is not None:
+            return self._process.returncode
+        found = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        if found is None:
+            return None
+        return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
 
     def peak_memory(self) -> int:
         """The largest resident size so far, in MiB; 0 where the system does not tell."""
@@ -114,11 +128,12 @@ class Environment:
         return int(fields.get("VmHWM", "0").split()[0]) // 1024
 
     def exit_reason(self) -> str:
-        """How the process has ended, in AWS's words; waits for its end."""
-        try:
-            code = self._process.wait(1)
-        except subprocess.TimeoutExpired:
-            return "Runtime closed its connection"
+        """How the process has ended, in AWS's words; waits a second for its end."""
+        deadline = time.monotonic() + 1
+        while (code := self._peek()) is None:
+            if time.monotonic() > deadline:
+                return "Runtime closed its connection"
+            time.sleep(0.002)
         if code == 0:
             return "Runtime exited without providing a reason"
         how = f"exit status {code}" if code > 0 else f"signal: {SIGNAL_WORDS.get(-code, str(-code))}"
@@ -127,13 +142,16 @@ class Environment:
     def interrupt(self) -> None:
         """End the process and all it has started; for whoever waits for it, its runtime is then gone."""
         self.healthy = False
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        with self._ending:
+            if self._process.returncode is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
 
     def kill(self) -> None:
         """End the process and all it has started, and remove its files; nobody may use it any more."""
         self.interrupt()
-        self._process.wait()
+        with self._ending:
+            self._process.wait()
         self._on_end()
         self._api.close()
         os.close(self.output.descriptor)
