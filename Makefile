@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix lock clean
+.PHONY: help run test check fix conformance lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -28,6 +28,9 @@ check: $(STAMP)  ## what CI runs: format, lint, types, all tests, docs checks
 fix: $(STAMP)  ## format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+conformance: $(STAMP)  ## real clients (SageMaker SDK v2 and v3, AWS CLI) against the local cloud; minutes
+	@$(BIN)/python tests/conformance/run.py $(CLIENTS)
 
 lock: $(STAMP)  ## write constraints.txt from what is installed
 	@{ head -2 constraints.txt; $(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.new

@@ -98,7 +98,7 @@ class Clients:
             logger.warning("metrics of %s were lost: %s", namespace, error)
 
     def put_log(self, group: str, stream: str, events: Sequence[tuple[int, str]]) -> None:
-        """PutLogEvents; (milliseconds, line) in order of time. Makes group and stream. Failures are logged."""
+        """PutLogEvents: (milliseconds, line), by time. Makes group and stream; failures are logged."""
         lines = [{"timestamp": at, "message": line or " "} for at, line in events]
         try:
             try:

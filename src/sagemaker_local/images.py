@@ -18,7 +18,7 @@ class Image:
 
     `train`, `serve` and `process` are what the container's entrypoint does for `docker run IMAGE train`,
     `docker run IMAGE serve` and for a processing job; None: the image cannot do that. A processing job's own
-    entrypoint replaces `process`. `python` runs entrypoints that say `python` or `python3`. With
+    entrypoint replaces `process`. `python` is what `python3` in entrypoints and scripts means. With
     `script_mode` and no `train`, the public sagemaker-training toolkit runs the user's script.
     """
 

@@ -1,4 +1,4 @@
-"""Runs a program as a SageMaker notebook instance would, so that the SageMaker SDKs find role and bucket there.
+"""Runs a program as a SageMaker notebook instance would, so that the SDKs find role and bucket there.
 
 The SDKs ask STS for both, at its public address whatever AWS_ENDPOINT_URL says. They ask nobody when
 /opt/ml/metadata/resource-metadata.json names the role and their own configuration file names the bucket.
@@ -19,6 +19,7 @@ SchemaVersion: '1.0'
 SageMaker:
   PythonSDK:
     Modules:
+      TelemetryOptOut: true
       Session:
         DefaultS3Bucket: {bucket}
 """
@@ -29,7 +30,7 @@ def prepare_notebook(
 ) -> tuple[list[str], dict[str, str]]:
     """The command line and the environment variables to add, with which `command` is on a notebook instance.
 
-    `folder` (absolute) gets the two files. Where /opt/ml cannot be mounted the command line stays as it is,
+    `folder` (absolute) gets the two files; the SDKs' reports to AWS are switched off in one. Where /opt/ml cannot be mounted the command line stays as it is,
     get_execution_role() then says to name the role.
     """
     metadata = folder / "ml/metadata"

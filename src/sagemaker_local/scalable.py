@@ -1,4 +1,4 @@
-"""Application auto scaling over the fleet: what a variant does, how it is resized, which operation is which."""
+"""Application auto scaling over the fleet: what a variant does, how it is resized, its operations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sagemaker_local.plane import Plane
 
 # Only these: the other operations of the service are not available here.
-_METHODS = {
+METHODS = {
     "RegisterScalableTarget": "register_scalable_target",
     "DescribeScalableTargets": "describe_scalable_targets",
     "DeregisterScalableTarget": "deregister_scalable_target",
@@ -57,7 +57,7 @@ def _split(resource_id: str) -> tuple[str, str] | None:
 
 def call_autoscaler(plane: Plane, operation: str, request: dict[str, Any]) -> dict[str, Any]:
     """One operation, from any thread but the event loop's. Raises ApiError."""
-    if operation not in _METHODS:
+    if operation not in METHODS:
         raise reject(f"{operation} is not available in this SageMaker.")
     return plane.wait_for(_call(plane.autoscaler, operation, request))
 
@@ -66,7 +66,7 @@ async def _call(autoscaler: Autoscaler, operation: str, request: dict[str, Any])
     # The auto scaler belongs to the event loop's thread; this runs there.
     await asyncio.sleep(0)
     try:
-        answer: dict[str, Any] = getattr(autoscaler, _METHODS[operation])(request)
+        answer: dict[str, Any] = getattr(autoscaler, METHODS[operation])(request)
     except ScalingError as error:
         raise ApiError(error.code, error.message) from error
     return answer

@@ -1,6 +1,7 @@
 """The SageMaker Python SDK, version 2, unmodified: what the course's notebook does, and script mode.
 
-Needs a running local cloud (AWS_ENDPOINT_URL, credentials, region), DATA (S3 prefix of a staged dataset) and ROLE.
+Needs a running local cloud (AWS_ENDPOINT_URL, credentials, region), DATA (S3 prefix of a staged dataset)
+and ROLE.
 Prints one line a step; exits 1 at the first that fails.
 """
 

@@ -1,6 +1,7 @@
-"""The SageMaker Python SDK, version 3, unmodified: ModelTrainer with a script, sagemaker-core resources to deploy.
+"""The SageMaker Python SDK, version 3, unmodified: ModelTrainer with a script, core resources to deploy.
 
-Needs a running local cloud (AWS_ENDPOINT_URL, credentials, region), DATA (S3 prefix of a staged dataset) and ROLE.
+Needs a running local cloud (AWS_ENDPOINT_URL, credentials, region), DATA (S3 prefix of a staged dataset)
+and ROLE.
 """
 
 from __future__ import annotations
@@ -123,13 +124,6 @@ def main() -> int:
     s3 = boto3.client("s3")
     holder, _, prefix = f"{data}/test/".removeprefix("s3://").partition("/")
     key = s3.list_objects_v2(Bucket=holder, Prefix=prefix)["Contents"][0]["Key"]
-    tell("start")
-    run_trainer(
-        session,
-        role,
-        data,
-        f"763104351884.dkr.ecr.{session.boto_region_name}.amazonaws.com/pytorch-training:2.8-cpu-py312",
-    )
     job = train(role, data, bucket, built_in)
     tell("trained")
     deploy(role, job, built_in, s3.get_object(Bucket=holder, Key=key)["Body"].read())

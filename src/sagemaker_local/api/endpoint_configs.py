@@ -51,7 +51,7 @@ def _check_variant(plane: Plane, variant: dict[str, Any]) -> None:
     place = f"ProductionVariant {variant['VariantName']}"
     if "ServerlessConfig" in variant:
         raise reject(
-            f"{place}: serverless variants are not available here; give InstanceType and InitialInstanceCount."
+            f"{place}: serverless is not available here; give InstanceType and InitialInstanceCount."
         )
     if "ModelName" not in variant:
         raise reject(f"{place} needs a ModelName; inference components are not available here.")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from sagemaker_local.api.jobs import check_instances, name_is_taken, stop_job
 from sagemaker_local.api.records import Listing, find_record, list_records, new_record
 from sagemaker_local.api.tags import keep_tags
-from sagemaker_local.errors import conflict, reject
+from sagemaker_local.errors import reject
 from sagemaker_local.images import find_image
 from sagemaker_local.jobs.environment import BASE
 from sagemaker_local.jobs.processing import KIND, run_processing
-from sagemaker_local.plane import ENDED, Plane
+from sagemaker_local.plane import Plane
 from sagemaker_local.store import Record
 
 _LISTING = Listing("ProcessingJobSummaries", "ProcessingJobName", "ProcessingJobStatus", "Ascending")
@@ -23,9 +24,7 @@ def create_processing_job(plane: Plane, request: dict[str, Any]) -> dict[str, An
     arn = plane.arn(KIND, name)
     record = new_record(request, ProcessingJobArn=arn, ProcessingJobStatus="InProgress")
     if not plane.store.add(KIND, name, arn, record):
-        raise conflict(
-            f"Job name must be unique within an AWS account and region, and a job with this name already exists ({arn})"
-        )
+        raise name_is_taken(arn)
     keep_tags(plane, arn, request.get("Tags", ()))
     plane.run_job(KIND, name, run_processing)
     return {"ProcessingJobArn": arn}
@@ -35,8 +34,7 @@ def _check_request(plane: Plane, request: dict[str, Any]) -> None:
     image = find_image(plane.config.images, request["AppSpecification"]["ImageUri"])
     if image.process is None and not request["AppSpecification"].get("ContainerEntrypoint"):
         raise reject(f"The image {request['AppSpecification']['ImageUri']} needs a ContainerEntrypoint.")
-    if request["ProcessingResources"]["ClusterConfig"]["InstanceCount"] != 1:
-        raise reject("ClusterConfig: InstanceCount must be 1; this SageMaker is one machine.")
+    check_instances(request["ProcessingResources"].get("ClusterConfig", {}), "ClusterConfig")
     for entry in request.get("ProcessingInputs", ()):
         source = entry.get("S3Input")
         if source is None:
@@ -72,15 +70,5 @@ def list_processing_jobs(plane: Plane, request: dict[str, Any]) -> dict[str, Any
 def stop_processing_job(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
     """StopProcessingJob."""
     name = request["ProcessingJobName"]
-
-    def edit(record: Record) -> None:
-        if record["ProcessingJobStatus"] in ENDED:
-            raise reject(
-                f"The request was rejected because the processing job is in status {record['ProcessingJobStatus']}."
-            )
-        record["ProcessingJobStatus"] = "Stopping"
-
-    if plane.store.change(KIND, name, edit) is None:
-        raise reject(f"Could not find requested job with name: {name}")
-    plane.jobs.stop((KIND, name))
+    stop_job(plane, KIND, name, f"Could not find requested job with name: {name}")
     return {}

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from sagemaker_local.api.jobs import check_instances, name_is_taken, stop_job
 from sagemaker_local.api.records import Listing, find_record, list_records, new_record
 from sagemaker_local.api.tags import keep_tags
-from sagemaker_local.errors import conflict, reject
+from sagemaker_local.errors import reject
 from sagemaker_local.images import find_image
 from sagemaker_local.jobs.training import KIND, move_to, run_training
-from sagemaker_local.plane import ENDED, Plane
+from sagemaker_local.plane import Plane
 from sagemaker_local.store import Record
 
 _LISTING = Listing("TrainingJobSummaries", "TrainingJobName", "TrainingJobStatus", "Ascending")
@@ -32,10 +33,7 @@ def create_training_job(plane: Plane, request: dict[str, Any]) -> dict[str, Any]
         record.setdefault(member, False)
     move_to(record, "Pending")
     if not plane.store.add(KIND, name, arn, record):
-        raise conflict(
-            "Training job names must be unique within an AWS account and region, and a training job with this "
-            f"name already exists ({arn})"
-        )
+        raise name_is_taken(arn)
     keep_tags(plane, arn, request.get("Tags", ()))
     plane.run_job(KIND, name, run_training)
     return {"TrainingJobArn": arn}
@@ -50,8 +48,7 @@ def _check_request(plane: Plane, request: dict[str, Any]) -> None:
     image = find_image(plane.config.images, algorithm["TrainingImage"])
     if image.train is None and not image.script_mode and not algorithm.get("ContainerEntrypoint"):
         raise reject(f"The image {algorithm['TrainingImage']} cannot train.")
-    if resources.get("InstanceCount", 1) != 1 or resources.get("InstanceGroups"):
-        raise reject("ResourceConfig: InstanceCount must be 1; this SageMaker is one machine.")
+    check_instances(resources, "ResourceConfig")
     for definition in algorithm.get("MetricDefinitions", ()):
         _check_regex(definition)
     _check_inputs(request, algorithm.get("TrainingInputMode", "File"))
@@ -96,17 +93,5 @@ def list_training_jobs(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
 def stop_training_job(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
     """StopTrainingJob: SIGTERM, 120 s later SIGKILL."""
     name = request["TrainingJobName"]
-
-    def edit(record: Record) -> None:
-        if record["TrainingJobStatus"] in ENDED:
-            raise reject(
-                f"The request was rejected because the training job is in status {record['TrainingJobStatus']}."
-            )
-        if record["TrainingJobStatus"] != "Stopping":
-            record["TrainingJobStatus"] = "Stopping"
-            move_to(record, "Stopping")
-
-    if plane.store.change(KIND, name, edit) is None:
-        raise reject("Requested resource not found.")
-    plane.jobs.stop((KIND, name))
+    stop_job(plane, KIND, name, "Requested resource not found.", lambda record: move_to(record, "Stopping"))
     return {}

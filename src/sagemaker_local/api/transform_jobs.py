@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from sagemaker_local.api.jobs import check_instances, name_is_taken, stop_job
 from sagemaker_local.api.models import KIND as MODEL
 from sagemaker_local.api.models import resolve_container
 from sagemaker_local.api.records import Listing, could_not_find, find_record, list_records, new_record
 from sagemaker_local.api.tags import keep_tags
-from sagemaker_local.errors import conflict, reject
+from sagemaker_local.errors import reject
 from sagemaker_local.jobs.transform import KIND, run_transform
-from sagemaker_local.plane import ENDED, Plane
+from sagemaker_local.plane import Plane
 from sagemaker_local.store import Record
 
 _LISTING = Listing("TransformJobSummaries", "TransformJobName", "TransformJobStatus")
@@ -31,10 +32,7 @@ def create_transform_job(plane: Plane, request: dict[str, Any]) -> dict[str, Any
         Isolated=model["EnableNetworkIsolation"],
     )
     if not plane.store.add(KIND, name, arn, record):
-        raise conflict(
-            "Job name must be unique within an AWS account and region, and a job with this name already exists "
-            f"({arn})"
-        )
+        raise name_is_taken(arn)
     keep_tags(plane, arn, request.get("Tags", ()))
     plane.run_job(KIND, name, run_transform)
     return {"TransformJobArn": arn}
@@ -49,8 +47,7 @@ def _check_request(request: dict[str, Any]) -> None:
         raise reject("TransformInput: SplitType must be None or Line here.")
     if "S3DataSource" not in request["TransformInput"]["DataSource"]:
         raise reject("TransformInput: only S3DataSource is available here.")
-    if request["TransformResources"].get("InstanceCount", 1) != 1:
-        raise reject("TransformResources: InstanceCount must be 1; this SageMaker is one machine.")
+    check_instances(request["TransformResources"], "TransformResources")
 
 
 def describe_transform_job(plane: Plane, request: dict[str, Any]) -> Record:
@@ -67,15 +64,5 @@ def list_transform_jobs(plane: Plane, request: dict[str, Any]) -> dict[str, Any]
 def stop_transform_job(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
     """StopTransformJob."""
     name = request["TransformJobName"]
-
-    def edit(record: Record) -> None:
-        if record["TransformJobStatus"] in ENDED:
-            raise reject(
-                f"The request was rejected because the transform job is in status {record['TransformJobStatus']}."
-            )
-        record["TransformJobStatus"] = "Stopping"
-
-    if plane.store.change(KIND, name, edit) is None:
-        raise reject(f"Could not find requested job with name: {name}")
-    plane.jobs.stop((KIND, name))
+    stop_job(plane, KIND, name, f"Could not find requested job with name: {name}")
     return {}

@@ -2,5 +2,5 @@
 
     register(app)     # sagemaker_local.emulator.seats; before the first request, in the process of both
 
-ministack has no interface for it: private tables of the pinned version are extended. A contract test guards them.
+ministack has no interface for it: private tables of the pinned version are extended; tests guard them.
 """

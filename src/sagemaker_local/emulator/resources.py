@@ -1,8 +1,8 @@
 """CloudFormation's resource types of SageMaker and Application Auto Scaling.
 
-`Ref` gives what CloudFormation's resource reference says: ARNs for SageMaker, the three-part id of a scalable target.
-Properties that the reference marks "Replacement" make a new resource with a new name; the stack engine deletes the
-old one when the update succeeded.
+`Ref` gives what CloudFormation's resource reference says: ARNs for SageMaker, the three-part id of a scalable
+target. Properties that the reference marks "Replacement" make a new resource with a new name; the stack
+engine deletes the old one when the update succeeded.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def register(app: App) -> None:
 
 
 def _default_key(region: str, account: str) -> None:
-    """SageMaker's SDKs upload with `aws:kms` and no key: AWS then takes the account's own, ministack refuses."""
+    """SageMaker's SDKs upload with `aws:kms` and no key: AWS takes the account's own, ministack refuses."""
     from ministack.services import s3
 
     resolve, encryption = s3._resolve_sse_write_headers, "x-amz-server-side-encryption"

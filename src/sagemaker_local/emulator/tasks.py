@@ -1,8 +1,9 @@
 """Step Functions' integrations with SageMaker (connect-sagemaker.md, supported-services-awssdk.md).
 
-`arn:aws:states:::sagemaker:createTrainingJob.sync` waits for the job and answers with its description, times in
-milliseconds; `aws-sdk:sagemaker:…`, `aws-sdk:sagemakerruntime:invokeEndpoint` and `aws-sdk:applicationautoscaling:…`
-call any operation and answer with times in ISO 8601. Errors are named as the AWS SDK for Java names them.
+`arn:aws:states:::sagemaker:createTrainingJob.sync` waits for the job and answers with its description, times
+in milliseconds; `aws-sdk:sagemaker:…`, `aws-sdk:sagemakerruntime:invokeEndpoint` and
+`aws-sdk:applicationautoscaling:…` call any operation and answer with times in ISO 8601. Errors are named as
+the AWS SDK for Java names them.
 """
 
 from __future__ import annotations

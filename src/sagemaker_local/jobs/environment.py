@@ -14,9 +14,10 @@ from typing import Any
 
 from sagemaker_local.config import Config
 from sagemaker_local.endpoints.worker import INHERITED
+from sagemaker_local.jobs.namespace import can_mount
 
 BASE = "/opt/ml"
-HOST = "algo-1"
+HOST, GROUP = "algo-1", "homogeneousCluster"
 NETWORK_INTERFACE = "lo"
 
 
@@ -27,7 +28,7 @@ def make_training_tree(base: Path, request: Mapping[str, Any]) -> None:
     config = base / "input/config"
     _write_json(config / "hyperparameters.json", request.get("HyperParameters", {}))
     _write_json(config / "inputdataconfig.json", describe_channels(request))
-    _write_json(config / "resourceconfig.json", describe_resources())
+    _write_json(config / "resourceconfig.json", describe_resources(_instance_type(request)))
 
 
 def describe_channels(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,14 +45,24 @@ def describe_channels(request: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def describe_resources() -> dict[str, Any]:
-    """resourceconfig.json: always one host."""
+def describe_resources(instance_type: str) -> dict[str, Any]:
+    """resourceconfig.json: always one host, by a name that resolves."""
+    host = HOST if can_mount() else "localhost"
+    group = {"instance_group_name": GROUP, "instance_type": instance_type, "hosts": [host]}
     return {
-        "current_host": HOST,
-        "hosts": [HOST],
+        "current_host": host,
+        "current_instance_type": instance_type,
+        "current_group_name": GROUP,
+        "hosts": [host],
+        "instance_groups": [group],
         "network_interface_name": NETWORK_INTERFACE,
-        "instance_groups": [],
     }
+
+
+def _instance_type(request: Mapping[str, Any]) -> str:
+    """Of a training or a processing job."""
+    processing = request.get("ProcessingResources", {}).get("ClusterConfig", {})
+    return str({**processing, **request.get("ResourceConfig", {})}.get("InstanceType", ""))
 
 
 def base_environment(config: Config, *, isolated: bool = False) -> dict[str, str]:
@@ -77,7 +88,7 @@ def training_environment(base: str, request: Mapping[str, Any], arn: str) -> dic
     parameters = {key: _decode(text) for key, text in request.get("HyperParameters", {}).items()}
     user = {key: value for key, value in parameters.items() if not key.startswith("sagemaker_")}
     channels = describe_channels(request)
-    resources = describe_resources()
+    resources = describe_resources(_instance_type(request))
     return {
         "TRAINING_JOB_NAME": request["TrainingJobName"],
         "TRAINING_JOB_ARN": arn,
@@ -93,8 +104,8 @@ def training_environment(base: str, request: Mapping[str, Any], arn: str) -> dic
         "SM_USER_ARGS": json.dumps(
             [part for key in sorted(user) for part in (f"--{key}", _as_text(user[key]))]
         ),
-        "SM_CURRENT_HOST": HOST,
-        "SM_HOSTS": json.dumps([HOST]),
+        "SM_CURRENT_HOST": resources["current_host"],
+        "SM_HOSTS": json.dumps(resources["hosts"]),
         "SM_NETWORK_INTERFACE_NAME": NETWORK_INTERFACE,
         "SM_RESOURCE_CONFIG": json.dumps(resources),
         "SM_INPUT_DATA_CONFIG": json.dumps(channels),
@@ -131,4 +142,4 @@ def write_processing_config(base: Path, record: Mapping[str, Any]) -> None:
     config = base / "config"
     config.mkdir(parents=True, exist_ok=True)
     _write_json(config / "processingjobconfig.json", record)
-    _write_json(config / "resourceconfig.json", describe_resources())
+    _write_json(config / "resourceconfig.json", describe_resources(_instance_type(record)))

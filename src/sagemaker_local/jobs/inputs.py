@@ -32,7 +32,7 @@ def download_data(
 def list_source(
     clients: Clients, source: Mapping[str, Any], folder: Path, free: int
 ) -> list[tuple[str, Path]]:
-    """The URI of every object that a source names, and its path below the channel's folder. Raises JobError."""
+    """URI of every object that a source names, and its path below the channel's folder. Raises JobError."""
     uri, kind = source["S3Uri"], source["S3DataType"]
     if kind == "AugmentedManifestFile":
         return _read_augmented(clients, uri, folder, source.get("AttributeNames") or ())
@@ -51,8 +51,8 @@ def _list_prefix(clients: Clients, uri: str, folder: Path, free: int) -> Iterato
     if not count:
         raise JobError(
             f'ClientError: Data download failed: No S3 objects found under S3 URL "{uri}" given in input '
-            "data source. Please ensure that the bucket exists, that objects exist under that S3 prefix, and that "
-            "the role may list the bucket."
+            "data source. Please ensure that the bucket exists, that objects exist under that S3 prefix, "
+            "and that the role may list the bucket."
         )
     left = shutil.disk_usage(folder).free
     if total + free > left:

@@ -13,7 +13,6 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-
 GUARD = Path(__file__).with_name("guard.py")
 
 

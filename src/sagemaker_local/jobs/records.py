@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 def split_records(data: bytes, split: str, strategy: str, most_bytes: int) -> Iterator[bytes]:
     """The requests for one object.
 
-    `split` None sends it whole, Line by lines; `strategy` SingleRecord sends one line a request, MultiRecord as many
-    as fit in `most_bytes` (0: no limit).
+    `split` None sends it whole, Line by lines; `strategy` SingleRecord sends one line a request, MultiRecord
+    as many as fit in `most_bytes` (0: no limit).
     """
     if split != "Line":
         yield data

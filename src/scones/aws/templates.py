@@ -79,7 +79,7 @@ def package_template(path: Path, bucket: str) -> tuple[str, list[Asset]]:
             asset = _pack_folder(path.parent / properties["CodeUri"])
             properties["CodeUri"] = {"Bucket": bucket, "Key": asset.key}
         elif resource["Type"] == MACHINE and isinstance(properties.get("DefinitionUri"), str):
-            asset = _make_asset(_read_file(path.parent / properties["DefinitionUri"]), "asl.json")
+            asset = _make_asset(_read_definition(path.parent / properties["DefinitionUri"]), "asl.json")
             properties["DefinitionUri"] = {"Bucket": bucket, "Key": asset.key}
         else:
             continue
@@ -98,6 +98,15 @@ def _pack_folder(folder: Path) -> Asset:
             entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
             archive.writestr(entry, _read_file(file))
     return _make_asset(buffer.getvalue(), "zip")
+
+
+def _read_definition(path: Path) -> bytes:
+    body = _read_file(path)
+    try:
+        json.loads(body)
+    except ValueError as error:
+        raise UsageError(f"The state machine {path} is not JSON: {error}.") from None
+    return body
 
 
 def _read_file(path: Path) -> bytes:

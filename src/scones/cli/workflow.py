@@ -13,6 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from scones.cli import narration, print_json, read_settings
+from scones.cli.simulate import simulate
 from scones.cli.target import connect_to, target_options
 from scones.errors import SconesError, UsageError
 
@@ -27,6 +28,9 @@ ADVICE = "The alert, the check-ins table and `scones workflow show` say more."
 @click.group()
 def workflow() -> None:
     """Check-ins: from a photo to a loading bay and an order."""
+
+
+workflow.add_command(simulate)
 
 
 @workflow.command()

@@ -1,4 +1,6 @@
-"""A monitoring container of one's own (model-monitor-byoc-containers.md): counts, finds a violation, measures."""
+"""A monitoring container (model-monitor-byoc-containers.md): counts, finds a violation, measures."""
+
+# ruff: noqa: SIM112 (AWS writes these names in lower case)
 
 import json
 import os
