@@ -37,7 +37,10 @@ LEAST_COARSE = 0.4
 SLACK = 0.3
 NEAR = 5  # shifts that every pair is tried with: none, and one pixel up, down, left and right
 BATCH = 4096  # pairs whose detail is compared at a time
-ROWS = 256  # pictures compared with all others at a time, which bounds memory
+ROWS = 128  # pictures or pairs worked on at a time, which bounds memory
+# Products are made in pieces of at most 2^18 multiplications, up to which OpenBLAS starts no threads: they
+# wait by spinning, which cost this search five times its processor time on a busy machine.
+PIECE_ROWS, PIECE_COLUMNS = 4, 1024
 
 Pair = tuple[int, int, float]
 Floats = NDArray[np.float32]
@@ -48,11 +51,12 @@ def find_twins(thumbnails: NDArray[np.uint8], progress: Progress = ignore_progre
     """Pairs (i, j, similarity) of near-duplicates, i < j, among thumbnails (n, 32, 32, 3), best first."""
     found: dict[tuple[int, int], float] = dict.fromkeys(_find_equal(thumbnails), 1.0)
     colours = _coarsen(thumbnails)
-    grey = _standardise(colours.mean(axis=3))
+    grey = _standardise(colours.mean(axis=3)).reshape(-1, GRID * GRID)
     waiting: list[Candidates] = []
     for start in range(0, len(thumbnails), ROWS):
         progress("Looking for near-duplicates", start, len(thumbnails))
-        waiting += [_find_candidates(colours, grey, start, mirrored) for mirrored in (False, True)]
+        for column, mirrored in product(range(start, len(thumbnails), PIECE_COLUMNS), (False, True)):
+            waiting.append(_find_candidates(colours, grey, start, column, mirrored))
         # Together, as pictures recur and their detail is extracted once; not all, for memory's sake.
         if sum(len(one.first) for one in waiting) >= BATCH or start + ROWS >= len(thumbnails):
             _look_closely(thumbnails, _join(waiting), found)
@@ -95,11 +99,15 @@ def _find_equal(thumbnails: NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
 def _coarsen(thumbnails: NDArray[np.uint8]) -> Floats:
     """Mean colours of 8x8 cells, (n, 8, 8, 3)."""
     cell = SIDE // GRID
-    rows = thumbnails.reshape(-1, GRID, cell, SIDE * 3).sum(axis=2, dtype=np.uint16)
     # As a product, because sums over few values are slow: a line of 96 values to 8 cells of 3 colours.
-    to_cells = np.kron(np.kron(np.eye(GRID), np.ones((cell, 1))), np.eye(3)) / cell**2
-    cells: Floats = rows.reshape(-1, SIDE * 3).astype(np.float32) @ to_cells.astype(np.float32)
-    return cells.reshape(-1, GRID, GRID, 3)
+    to_cells = (np.kron(np.kron(np.eye(GRID), np.ones((cell, 1))), np.eye(3)) / cell**2).astype(np.float32)
+    colours = np.empty((len(thumbnails), GRID, GRID * 3), dtype=np.float32)
+    for start in range(0, len(thumbnails), ROWS):
+        lines = (
+            thumbnails[start : start + ROWS].reshape(-1, GRID, cell, SIDE * 3).sum(axis=2, dtype=np.uint16)
+        )
+        np.matmul(lines.astype(np.float32), to_cells, out=colours[start : start + ROWS])
+    return colours.reshape(-1, GRID, GRID, 3)
 
 
 def _standardise(images: Floats) -> Floats:
@@ -107,14 +115,17 @@ def _standardise(images: Floats) -> Floats:
     return _normalise(images - images.mean(axis=(1, 2), keepdims=True))
 
 
-def _find_candidates(colours: Floats, grey: Floats, start: int, mirrored: bool) -> Candidates:
-    """ROWS pictures from `start` with later ones that look alike coarsely."""
-    size, flip = GRID * GRID, -1 if mirrored else 1
-    others = grey[start:, :, ::flip].reshape(-1, size)
-    correlation = grey[start : start + ROWS].reshape(-1, size) @ others.T
-    first, second = np.nonzero(correlation >= LEAST_GREY)
+def _find_candidates(colours: Floats, grey: Floats, start: int, column: int, mirrored: bool) -> Candidates:
+    """ROWS pictures from `start` with later ones, of those from `column`, that look alike coarsely."""
+    flip = -1 if mirrored else 1
+    rows, others = grey[start : start + ROWS], grey[column : column + PIECE_COLUMNS]
+    rows = np.pad(rows, ((0, -len(rows) % PIECE_ROWS), (0, 0)))
+    others = others.reshape(-1, GRID, GRID)[:, :, ::flip].reshape(-1, GRID * GRID)
+    correlation = rows.reshape(-1, PIECE_ROWS, GRID * GRID) @ others.T
+    first, second = np.nonzero(correlation.reshape(len(rows), -1) >= LEAST_GREY)
+    first, second = first + start, second + column
     later = second > first
-    first, second = first[later] + start, second[later] + start
+    first, second = first[later], second[later]
     coarse = _compare_colours(colours[first], colours[second, :, ::flip])
     kept = coarse >= LEAST_COARSE
     return Candidates(first[kept], second[kept], np.full(kept.sum(), mirrored), coarse[kept])
@@ -174,16 +185,12 @@ def _normalise(images: Floats) -> Floats:
 def _extract_detail(thumbnails: NDArray[np.uint8]) -> Floats:
     """Grey pictures (n, 32, 32), slightly smoothed, less their surroundings."""
     to_grey = np.kron(np.eye(SIDE), np.ones((3, 1)) / 3).astype(np.float32)  # a line of 96 values to 32
-    grey = (thumbnails.reshape(-1, SIDE * 3).astype(np.float32) @ to_grey).reshape(-1, SIDE, SIDE)
     fine, wide = _blur((0.25, 0.5, 0.25)), np.linalg.matrix_power(_blur((1 / 7,) * 7), 2)
-    return _apply(fine, grey) - _apply(wide, grey)
-
-
-def _apply(matrix: Floats, images: Floats) -> Floats:
-    """Multiply the lines and then the columns of images (n, 32, 32)."""
-    for _ in range(2):
-        images = (images.reshape(-1, SIDE) @ matrix.T).reshape(-1, SIDE, SIDE).transpose(0, 2, 1)
-    return images
+    detail = np.empty(thumbnails.shape[:3], dtype=np.float32)
+    for start in range(0, len(thumbnails), ROWS):
+        grey = thumbnails[start : start + ROWS].reshape(-1, SIDE, SIDE * 3).astype(np.float32) @ to_grey
+        detail[start : start + ROWS] = fine @ grey @ fine.T - wide @ grey @ wide.T
+    return detail
 
 
 @cache
