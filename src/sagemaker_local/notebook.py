@@ -30,8 +30,8 @@ def prepare_notebook(
 ) -> tuple[list[str], dict[str, str]]:
     """The command line and the environment variables to add, with which `command` is on a notebook instance.
 
-    `folder` (absolute) gets the two files; the SDKs' reports to AWS are switched off in one. Where /opt/ml cannot be mounted the command line stays as it is,
-    get_execution_role() then says to name the role.
+    `folder` (absolute) gets the two files; the SDKs' reports to AWS are switched off. Where /opt/ml cannot be
+    mounted the command line stays as it is, and get_execution_role() says to name the role.
     """
     metadata = folder / "ml/metadata"
     metadata.mkdir(parents=True, exist_ok=True)
