@@ -214,8 +214,9 @@ def _run(
         _wait_for(f"http://127.0.0.1:{port}{health}", process, folder / "log")
         yield process.pid
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        for pid in _list_tree(process.pid):  # some servers' workers leave the process group
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         process.wait()
 
 

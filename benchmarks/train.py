@@ -168,7 +168,7 @@ def measure(photos: Path | None, unrelated: Path | None) -> None:
     """Score every finished run on what it has not seen, and write the results file."""
     dataset = load_staged(DATA)
     result: dict[str, Any] = {"machine": describe_machine(), "threshold": THRESHOLD}
-    result["scored"] = "Test split and photos: scored once for each run listed here; choices: see docs."
+    result["chosen"] = "What was chosen on what, and how often it was scored: docs/explanation/classifier.md"
     for kind in KINDS.values():
         rows = [measure_run(folder, kind, dataset, photos, unrelated) for folder in find_runs(kind)]
         if rows:

@@ -50,7 +50,7 @@ class Start:
     region: str = "us-east-1"
     mounts: Mapping[str, str] | None = None
     detach: bool = True
-    timeout: float = 60.0
+    timeout: float = 120.0
 
 
 def start(root: Path, how: Start) -> tuple[Running, subprocess.Popen[bytes]]:
