@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import boto3
+from botocore.config import Config
 
 LINK_SECONDS = 12 * 3600  # shorter if the function's own credentials end sooner
 ADVICE = {
@@ -59,4 +60,5 @@ def read_message(cause: str) -> str:
 
 @cache
 def client() -> Any:
-    return boto3.client("s3")
+    # Version 4 is signed for one region and works in all; boto3 still presigns with version 2 in the oldest.
+    return boto3.client("s3", config=Config(signature_version="s3v4"))
