@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scones.model.dataset import Split
+from scones.model.head import compute_embeddings, fit_head, to_tensor
 from scones.model.network import load_imagenet
 from scones.model.recipe import Recipe
-from scones.model.training import compute_embeddings, fit_head, set_up, to_tensor
+from scones.model.training import set_up
 
 EPOCHS, BATCH = 30, 32
 

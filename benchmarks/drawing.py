@@ -3,7 +3,7 @@
 Speed is CPU time of one core. Separability is the share of held-out draws named rightly by ridge regression
 on colour statistics, raw pixels, histograms of oriented gradients (the functions of the unit tests), and by
 logistic regression on the features of an EfficientNet-Lite0 trained on ImageNet, which never saw a drawing.
-Writes benchmarks/results/drawing.json.
+Writes benchmarks/drawing.json.
 """
 
 from __future__ import annotations
@@ -110,8 +110,7 @@ def main() -> None:
             "128 pixels": measure_network(128),
         },
     }
-    target = ROOT / "benchmarks/results/drawing.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target = ROOT / "benchmarks/drawing.json"
     target.write_text(json.dumps(result, indent=2) + "\n")
     print(target.read_text())
 

@@ -2,9 +2,9 @@
 
     python benchmarks/inference.py MODEL_DIR DATA     writes benchmarks/inference.json
 
-MODEL_DIR is an unpacked artifact (8 bits). The 32-bit graph is the same network with ImageNet's weights, which
-costs what the original does. Decoding is included; pictures are the staged test split's PNG files (32x32) and
-one 12-megapixel JPEG made here.
+MODEL_DIR is an unpacked artifact (8 bits). The 32-bit graph is the same network with ImageNet's weights,
+which costs what the original does. Decoding is included; pictures are the staged test split's PNG files
+(32x32) and one 12-megapixel JPEG made here.
 """
 
 from __future__ import annotations

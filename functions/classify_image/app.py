@@ -53,12 +53,21 @@ def invoke(name: str, image: bytes, inference_id: str = "") -> dict[str, Any]:
         )
         return read_answer(response["Body"].read(), response.get("CustomAttributes", ""))
     except runtime.exceptions.ModelError as error:
-        status, message = error.response.get("OriginalStatusCode", 0), error.response.get("OriginalMessage")
+        status = error.response.get("OriginalStatusCode", 0)
+        message = error.response.get("OriginalMessage") or str(error)
         if 400 <= status < 500 and status not in (408, 429):
-            raise InvalidImage(f"The endpoint cannot read the photo: {message or error}") from error
+            raise InvalidImage(f"The endpoint cannot read the photo: {read_refusal(message)}") from error
         raise EndpointUnavailable(f"Endpoint {name} failed: {error}") from error
     except (BotoCoreError, ClientError, ValueError) as error:
         raise EndpointUnavailable(f"Endpoint {name} did not answer: {error}") from error
+
+
+def read_refusal(message: str) -> str:
+    """The sentence in the container's answer, which is JSON from ours and plain text from others."""
+    try:
+        return str(json.loads(message)["error"])
+    except (ValueError, KeyError, TypeError):
+        return message
 
 
 def read_answer(body: bytes, attributes: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from local_cloud.cloud import Places
+from local_cloud.cloud import PORT, Places
 from local_cloud.errors import LocalCloudError
 from local_cloud.keeper import end_with_parent, kill_children
 
@@ -29,7 +29,7 @@ def main() -> int:
             Places(options.state_dir),
             options.region,
             mounts,
-            options.port,
+            [options.port] if options.port is not None else [options.usual_port, 0],
             lambda told: _tell(options.ready_fd, told),
         )
     except LocalCloudError as error:
@@ -44,7 +44,8 @@ def main() -> int:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m local_cloud", description=__doc__)
     parser.add_argument("--state-dir", type=Path, required=True)
-    parser.add_argument("--port", type=int)
+    parser.add_argument("--port", type=int, help="This one; without it, the usual one or any.")
+    parser.add_argument("--usual-port", type=int, default=PORT)
     parser.add_argument("--region", default="us-east-1")
     parser.add_argument("--mount", action="append", default=[], metavar="SERVICE=MODULE:FACTORY")
     parser.add_argument("--ready-fd", type=int, required=True)

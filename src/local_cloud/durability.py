@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import shutil
-import sys
+import time
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -36,14 +36,23 @@ class Durability:
     """What the gateway needs to keep its word."""
 
     def __init__(self, cloud: Cloud) -> None:
-        """Recover S3's files and read everything that was saved. Raises CorruptState."""
+        """Recover S3's files, check them and the journal. Raises CorruptState."""
         objects.recover(cloud.places.objects)
         objects.check(cloud.places.objects)
         self._cloud = cloud
         self._journal = Journal(cloud.places.journal)
-        self._unwatched = {f"ministack.services.{name}" for name in SERVICES.values()}
         objects.install()
-        self._restore()
+
+    def restore(self) -> None:
+        """Give ministack's modules what was saved, and watch them from now on. Raises CorruptState."""
+        for name, stores in self._journal.load().items():
+            module = import_module(f"ministack.services.{name}")
+            state = {store: _make_store(module, store, entries) for store, entries in stores.items()}
+            try:
+                module.load_persisted_state(state)
+                REPAIRS.get(name, _leave)(module)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise damaged(self._cloud.places.journal, f"{name}: {error}") from error
         self._watch_modules()
         self._journal.save(lazy=True)  # so that no request waits for what the restart changed
 
@@ -60,7 +69,6 @@ class Durability:
 
     def save(self, request: Request) -> None:
         """Return when everything the response to `request` may acknowledge is on disk. Raises StorageFull."""
-        self._watch_modules()
         try:
             self._journal.save()
             objects.raise_failure()
@@ -69,40 +77,37 @@ class Durability:
                 raise
 
     async def sweep_forever(self) -> None:
-        """Keep, every two seconds, what changed without anybody waiting for it: metrics, logs, progress."""
+        """Keep, every two seconds, what changed without anybody waiting for it: metrics, logs, progress.
+
+        More rarely when it takes long, so that it never takes more than a twentieth of the time.
+        """
+        took = 0.0
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.sleep(max(SWEEP_SECONDS, 20 * took))
+            began = time.monotonic()
             try:
-                self._watch_modules()
                 self._journal.touch_all()
                 self._journal.save(lazy=True)
             except (StorageFull, RuntimeError) as error:  # the next sweep tries again
                 logger.warning("%s", error)
+            took = time.monotonic() - began
 
     def close(self) -> None:
         """Keep everything and close the files."""
-        self._watch_modules()
         self._journal.close()
 
-    def _restore(self) -> None:
-        for name, stores in self._journal.load().items():
-            module = import_module(f"ministack.services.{name}")
-            state = {store: _make_store(module, store, entries) for store, entries in stores.items()}
-            try:
-                module.load_persisted_state(state)
-                REPAIRS.get(name, _leave)(module)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise damaged(self._cloud.places.journal, f"{name}: {error}") from error
-
     def _watch_modules(self) -> None:
-        """Watch the stores of modules that came since the last look: ministack imports them when needed."""
-        for name in [name for name in self._unwatched if name in sys.modules]:
-            self._unwatched.remove(name)
-            module = sys.modules[name]
+        """Watch every store of every service from now on.
+
+        All modules are imported for it: a store that came later could be written to by a worker thread at the
+        very moment in which it is exchanged.
+        """
+        for name in SERVICES.values():
+            module = import_module(f"ministack.services.{name}")
             for store in module.get_state() or {}:
                 variable = _find_store(module, store)
                 variable._data = Touched(variable._data)
-                self._journal.watch(name.rpartition(".")[2], store, variable._data)
+                self._journal.watch(name, store, variable._data)
 
 
 def _is_read(request: Request) -> bool:

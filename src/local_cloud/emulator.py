@@ -68,7 +68,7 @@ def configure(cloud: Cloud) -> None:
 
 
 def trust_loopback() -> None:
-    """Let policies that demand TLS (aws:SecureTransport) pass: loopback is as private, and all there is here."""
+    """Let policies that demand TLS (aws:SecureTransport) pass: loopback is as private as that."""
     from ministack import app
     from ministack.core import iam_evaluator
 

@@ -108,10 +108,7 @@ def _check_credential(request: Request) -> None:
     from ministack.core.iam_evaluator import is_root_access_key
 
     if not request.access_key:
-        hint = "Sign it with the credentials that `scones env` prints."
-        raise Refusal(
-            403, "MissingAuthenticationToken", f"The request is not signed with Signature Version 4. {hint}"
-        )
+        raise Refusal(403, "MissingAuthenticationToken", "The request is not signed.")
     if is_root_access_key(request.access_key):
         raise Refusal(403, "InvalidClientTokenId", "The security token included in the request is invalid.")
 

@@ -64,8 +64,13 @@ class Journal:
         return loaded
 
     def watch(self, module: str, store: str, entries: Touched) -> None:
-        """Save `entries` from now on; those in it already at the next save."""
+        """Save `entries` from now on; those in it already at the next save.
+
+        What was loaded but is not in it any more is deleted then.
+        """
         self._stores[module, store] = entries
+        places = [place for place in self._known if place[:2] == (module, store)]
+        entries.touched.update(literal_eval(key) for _, _, key in places)
 
     def touch_all(self) -> None:
         """Have the next save look at everything: some change entries without looking them up again."""

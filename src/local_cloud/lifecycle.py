@@ -22,7 +22,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from local_cloud import keeper
-from local_cloud.cloud import Places, read_credentials
+from local_cloud.cloud import PORT, Places, read_credentials
 from local_cloud.errors import AlreadyRunning, NotRunning, StartFailed
 
 LOG_BYTES = 10 * 1024**2
@@ -50,7 +50,7 @@ class Start:
     region: str = "us-east-1"
     mounts: Mapping[str, str] | None = None
     detach: bool = True
-    timeout: float = 60.0
+    timeout: float = 120.0
 
 
 def start(root: Path, how: Start) -> tuple[Running, subprocess.Popen[bytes]]:
@@ -63,11 +63,13 @@ def start(root: Path, how: Start) -> tuple[Running, subprocess.Popen[bytes]]:
     places.make()
     _rotate(places.log)
     with _lock(places) as lock:
+        command = _command(places, how)
+        places.running.unlink(missing_ok=True)  # left by the last run
         ready, done = os.pipe()
         try:
             with open(places.log, "ab") as log:
                 process = subprocess.Popen(
-                    _command(places, how, done, lock),
+                    [*command, "--ready-fd", str(done), "--lock-fd", str(lock)],
                     pass_fds=(done, lock),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -122,7 +124,7 @@ def _need_running(root: Path) -> Running:
     if running is None and is_locked(root):
         raise NotRunning(f"The local cloud of {root} is just starting or stopping.", "Try again in a moment.")
     if running is None:
-        raise NotRunning(f"No local cloud runs on {root}.", "Start one with `scones up`.")
+        raise NotRunning(f"No local cloud runs on {root}.", "Start one first.")
     return running
 
 
@@ -135,13 +137,21 @@ def memory(running: Running) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def _command(places: Places, how: Start, ready: int, lock: int) -> list[str]:
+def _command(places: Places, how: Start) -> list[str]:
     keep = [sys.executable, "-I", "-S", keeper.__file__, *(() if how.detach else ("--with-parent",))]
     serve = [sys.executable, "-m", "local_cloud", "--state-dir", str(places.root), "--region", how.region]
-    serve += ["--ready-fd", str(ready), "--lock-fd", str(lock)]
     serve += ["--port", str(how.port)] if how.port is not None else []
+    serve += ["--usual-port", str(_find_usual_port(places))]
     mounts = (how.mounts or {}).items()
     return keep + serve + [part for scope, factory in mounts for part in ("--mount", f"{scope}={factory}")]
+
+
+def _find_usual_port(places: Places) -> int:
+    """The port of the last run, so that addresses noted somewhere stay true; 4566 for the first one."""
+    try:
+        return int(json.loads(places.running.read_text(encoding="utf-8"))["port"])
+    except (OSError, ValueError, KeyError):
+        return PORT
 
 
 @contextmanager
@@ -156,7 +166,6 @@ def _lock(places: Places) -> Iterator[int]:
                 if attempt == 9:
                     raise _refuse(places) from None
                 time.sleep(0.05)
-        places.running.unlink(missing_ok=True)  # left by a cloud that was killed
         yield lock
     finally:
         os.close(lock)
@@ -165,7 +174,7 @@ def _lock(places: Places) -> Iterator[int]:
 def _refuse(places: Places) -> AlreadyRunning:
     running = find_running(places.root)
     where = f" at {running.endpoint_url} (process {running.server_pid})" if running else ""
-    hint = "Use it (`scones env`), stop it (`scones down`), or give another --state-dir."
+    hint = "Use it, stop it, or give another state directory."
     return AlreadyRunning(f"A local cloud already runs on {places.root}{where}.", hint)
 
 

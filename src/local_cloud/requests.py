@@ -76,7 +76,7 @@ class Request:
         return int(value) if value.isdigit() else 0
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Refusal(Exception):
     """Answered instead of passing the request on, in the error format of the service it was meant for."""
 

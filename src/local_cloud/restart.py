@@ -1,4 +1,8 @@
-"""After a restart, what was under way when the last run ended is shown as failed."""
+"""What must be put right after a restart.
+
+What was under way when the last run ended is shown as failed and not as running for ever, and the addresses
+that ministack keeps say where the cloud listens now.
+"""
 
 from __future__ import annotations
 
@@ -34,5 +38,16 @@ def fail_stacks(module: Any) -> None:
             stack["StackStatusReason"] = CAUSE
 
 
+def move_queues(module: Any) -> None:
+    """A queue's URL has the port of the run that made it; the next run may listen on another."""
+    for (account, region, url), queue in module._queues.all_items():
+        current = module._queue_url_for_account(account, queue["name"])
+        if current != url:
+            queue["url"] = current
+            module._queues.pop_scoped(account, region, url)
+            module._queues.set_scoped(account, region, current, queue)
+            module._queue_name_to_url.set_scoped(account, region, queue["name"], current)
+
+
 # Module of ministack -> what to do after its state was restored.
-REPAIRS = {"stepfunctions": fail_executions, "cloudformation": fail_stacks}
+REPAIRS = {"cloudformation": fail_stacks, "sqs": move_queues, "stepfunctions": fail_executions}

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from typing import Any
 import uvicorn
 
 from local_cloud import emulator, lambdas, states
-from local_cloud.cloud import HOST, PORT, Cloud, Places, read_credentials
+from local_cloud.cloud import HOST, Cloud, Places, read_credentials
 from local_cloud.durability import Durability
 from local_cloud.errors import StartFailed
 from local_cloud.gateway import Gateway
@@ -36,21 +36,24 @@ class _HttpServer(uvicorn.Server):
         yield
 
 
-def run(places: Places, region: str, mounts: Mapping[str, str], port: int | None, tell: Tell) -> None:
+def run(places: Places, region: str, mounts: Mapping[str, str], ports: Sequence[int], tell: Tell) -> None:
     """Serve the cloud of `places` until SIGTERM or SIGINT.
 
-    `mounts` maps a SigV4 service name to `module:factory`; `tell` gets the fields of Running when requests
-    are answered. Raises CorruptState or StartFailed; nothing was changed then.
+    `mounts` maps a SigV4 service name to `module:factory`; of `ports` the first free one is taken (0: any);
+    `tell` gets the fields of Running when requests are answered. Raises CorruptState or StartFailed; nothing
+    was changed then.
     """
-    with closing(_listen(port)) as listener, ExitStack() as stack:
+    with closing(_listen(ports)) as listener, ExitStack() as stack:
         cloud = Cloud(places, listener.getsockname()[1], read_credentials(places), region)
         emulator.configure(cloud)
         durability = Durability(cloud)
-        emulator.trust_loopback()
-        emulator.seed_account(cloud)
         stack.callback(durability.close)
+        # Before the state is restored: with it, event sources begin to call functions.
         states.install()
         stack.callback(lambdas.install(places.home, cloud.endpoint_url).close)
+        durability.restore()
+        emulator.trust_loopback()
+        emulator.seed_account(cloud)
         asyncio.run(_serve(cloud, listener, _load_mounts(cloud, mounts), durability, tell))
 
 
@@ -98,13 +101,13 @@ async def _serve_http(gateway: Gateway, listener: socket.socket) -> AsyncIterato
         await serving
 
 
-def _listen(port: int | None) -> socket.socket:
-    """A socket on loopback at `port`; None: at 4566, or anywhere if that is taken. Raises StartFailed."""
-    for candidate in (PORT, 0) if port is None else (port,):
+def _listen(ports: Sequence[int]) -> socket.socket:
+    """A socket on loopback at the first free port. Raises StartFailed."""
+    for port in ports:
         listener = socket.socket(proto=socket.IPPROTO_TCP)  # asyncio sets TCP_NODELAY only when told TCP
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((HOST, candidate))
+            listener.bind((HOST, port))
             listener.listen(1024)
             return listener
         except OSError as error:

@@ -43,6 +43,16 @@ def conflict(message: str) -> ApiError:
     return ApiError("ResourceInUse", message)
 
 
+def limit(message: str) -> ApiError:
+    """More than there is: ResourceLimitExceeded, 400."""
+    return ApiError("ResourceLimitExceeded", message)
+
+
+def clash(message: str) -> ApiError:
+    """Something else is in the way: ConflictException, 409."""
+    return ApiError("ConflictException", message, 409)
+
+
 def missing(message: str) -> ApiError:
     """A resource that newer operations name ResourceNotFound, 400."""
     return ApiError("ResourceNotFound", message)

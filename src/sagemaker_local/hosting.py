@@ -81,13 +81,14 @@ async def resize_endpoint(
         await plane.fleet.set_weights_and_capacities(name, wanted)
     except EndpointError as error:
         reason = error.reason
-    await _settle(plane, name, "InService", reason, Deployed=await _read_sizes(plane, name))
+    await _keep_sizes(plane, name)
+    await _settle(plane, name, "InService", reason)
 
 
 async def set_capacity(plane: Plane, name: str, variant: str, count: int) -> None:
     """Auto scaling's way to resize: waits until done. Raises EndpointError, KeyError."""
     await plane.fleet.set_weights_and_capacities(name, {variant: (None, count)})
-    await _settle(plane, name, "InService", "", Deployed=await _read_sizes(plane, name))
+    await _keep_sizes(plane, name)
 
 
 async def delete_endpoint(plane: Plane, name: str) -> None:
@@ -122,15 +123,16 @@ async def _settle(plane: Plane, name: str, status: str, reason: str, **changes: 
     await asyncio.to_thread(plane.store.change, KIND, name, edit)
 
 
-async def _read_sizes(plane: Plane, name: str) -> list[Record]:
-    """The record's variants with the weights and counts that the fleet has now; they outlive a restart."""
-    record = await asyncio.to_thread(plane.store.find, KIND, name)
+async def _keep_sizes(plane: Plane, name: str) -> None:
+    """Weights and counts that the fleet has now outlive a restart."""
     now = {status.name: status for status in plane.fleet.describe(name).variants}
-    return [
-        {**variant, "Weight": status.desired_weight, "InstanceCount": status.desired_count}
-        for variant in (record or {"Deployed": []})["Deployed"]
-        if (status := now[variant["VariantName"]])
-    ]
+
+    def edit(record: Record) -> None:
+        for variant in record["Deployed"]:
+            if status := now.get(variant["VariantName"]):
+                variant.update(Weight=status.desired_weight, InstanceCount=status.desired_count)
+
+    await asyncio.to_thread(plane.store.change, KIND, name, edit)
 
 
 def recover_endpoints(plane: Plane) -> None:

@@ -19,6 +19,7 @@ SchemaVersion: '1.0'
 SageMaker:
   PythonSDK:
     Modules:
+      TelemetryOptOut: true
       Session:
         DefaultS3Bucket: {bucket}
 """
@@ -29,7 +30,7 @@ def prepare_notebook(
 ) -> tuple[list[str], dict[str, str]]:
     """The command line and the environment variables to add, with which `command` is on a notebook instance.
 
-    `folder` (absolute) gets the two files. Where /opt/ml cannot be mounted the command line stays as it is,
+    `folder` (absolute) gets the two files; the SDKs' reports to AWS are switched off in one. Where /opt/ml cannot be mounted the command line stays as it is,
     get_execution_role() then says to name the role.
     """
     metadata = folder / "ml/metadata"

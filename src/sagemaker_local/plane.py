@@ -68,8 +68,10 @@ class Plane:
     async def close(self) -> None:
         """End jobs and endpoints; endpoints come back at the next start, jobs do not."""
         await asyncio.to_thread(self.scheduler.close)
-        for task in list(self._background):
+        tasks = [asyncio.wrap_future(task) for task in self._background]
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(asyncio.to_thread(self.jobs.close), self.fleet.close())
         self.store.close()
 
@@ -90,7 +92,12 @@ class Plane:
         assert self._loop is not None
         task = asyncio.run_coroutine_threadsafe(work, self._loop)
         self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: Future[None]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            logger.error("background work failed", exc_info=error)
 
     def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of `work`, done by the event loop; for every thread but the loop's own."""

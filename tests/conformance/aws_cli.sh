@@ -23,8 +23,11 @@ sm create-training-job --training-job-name "$name" --role-arn "$ROLE" \
   --output-data-config "S3OutputPath=s3://$bucket/out" \
   --resource-config InstanceType=ml.m5.xlarge,InstanceCount=1,VolumeSizeInGB=5 \
   --stopping-condition MaxRuntimeInSeconds=1800 > /dev/null
-until status=$(sm describe-training-job --training-job-name "$name" --query TrainingJobStatus --output text) \
-  && [[ $status != InProgress ]]; do sleep 1; done
+status=InProgress
+while [[ $status == InProgress ]]; do
+  sleep 1
+  status=$(sm describe-training-job --training-job-name "$name" --query TrainingJobStatus --output text)
+done
 [[ $status == Completed ]] || { sm describe-training-job --training-job-name "$name" --query FailureReason; exit 1; }
 aws logs filter-log-events --log-group-name /aws/sagemaker/TrainingJobs --log-stream-name-prefix "$name" \
   --query 'events[-1].message' --output text | grep -q .

@@ -117,7 +117,7 @@ def test_a_model_below_the_gate_is_not_deployed(
 
 
 @pytest.mark.skipif(not REAL.is_file(), reason="the real two-wheelers archive is not here")
-@pytest.mark.skipif("SCONES_SKIP_REAL_RUN" in os.environ, reason="SCONES_SKIP_REAL_RUN is set")
+@pytest.mark.skipif("SKIP_REAL_ARCHIVE" in os.environ, reason="SKIP_REAL_ARCHIVE is set")
 def test_the_real_archive(tmp_path: Path) -> None:
     state = tmp_path / ".scones"
     done = run_scones(state, "run", "--source", str(REAL), "--json", "--down")

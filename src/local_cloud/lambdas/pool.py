@@ -18,15 +18,18 @@ from dataclasses import dataclass
 from local_cloud.lambdas.environments import Environment
 from local_cloud.lambdas.functions import Function
 
+# The cores that this process may use, which in a container are fewer than the machine's.
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
 
 @dataclass(frozen=True)
 class Limits:
     """How much the pool may use."""
 
-    concurrency: int = 2 * (os.cpu_count() or 1)  # invocations at once
+    concurrency: int = 2 * CORES  # invocations at once
     queue_seconds: float = 300  # that an invocation waits for its turn before it is throttled
     idle_seconds: float = 300  # after which an unused environment ends
-    environments: int = 6 * (os.cpu_count() or 1)  # processes, idle ones included
+    environments: int = 6 * CORES  # processes, idle ones included
 
 
 class Throttled(Exception):

@@ -95,8 +95,8 @@ def _fail_once(fail: Callable[..., None]) -> Callable[..., None]:
     """An execution that has been aborted or has timed out stays that, whatever its last task then reports."""
 
     @functools.wraps(fail)
-    def fail_running(execution: dict[str, Any], error: str, cause: str) -> None:
+    def fail_running(execution: dict[str, Any], error: str | None, cause: str | None) -> None:
         if execution["status"] == "RUNNING":
-            fail(execution, error[:256], cause[:32_768])
+            fail(execution, (error or "")[:256], (cause or "")[:32_768])  # lengths of AWS's API
 
     return fail_running

@@ -38,7 +38,7 @@ class _Clock:
 
 def _checked(engine: Any, start: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:
     def start_checked(request: dict[str, Any]) -> Any:
-        text = request.get("input", "{}")
+        text = request.get("input") or "{}"
         if len(text.encode()) > MAX_BYTES:
             message = f"Value at 'input' must have length less than or equal to {MAX_BYTES}"
             return engine.error_response_json("ValidationException", message, 400)

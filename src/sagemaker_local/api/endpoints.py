@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from sagemaker_local.api.records import (
     new_record,
 )
 from sagemaker_local.api.tags import forget_tags, keep_tags
+from sagemaker_local.endpoints import EndpointDescription
 from sagemaker_local.errors import reject
 from sagemaker_local.hosting import KIND
 from sagemaker_local.plane import Plane
@@ -146,7 +148,11 @@ def delete_endpoint(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
 def describe_endpoint(plane: Plane, request: dict[str, Any]) -> Record:
     """DescribeEndpoint: the record, and the variants as they are now."""
     record = _find(plane, request["EndpointName"])
-    record["ProductionVariants"] = _describe_variants(plane, record)
+    with contextlib.suppress(KeyError):  # one that failed or is only being created has no fleet
+        live = plane.fleet.describe(record["EndpointName"])
+        record["ProductionVariants"] = _describe_variants(record, live)
+        if record["EndpointStatus"] == "InService":  # auto scaling works without a call
+            record["EndpointStatus"] = live.state
     if capture := record.get("Capture"):
         enabled = capture.get("EnableCapture", True)
         record["DataCaptureConfig"] = {
@@ -158,24 +164,20 @@ def describe_endpoint(plane: Plane, request: dict[str, Any]) -> Record:
     return record
 
 
-def _describe_variants(plane: Plane, record: Record) -> list[dict[str, Any]]:
-    try:
-        live = {status.name: status for status in plane.fleet.describe(record["EndpointName"]).variants}
-    except KeyError:
-        return []
+def _describe_variants(record: Record, live: EndpointDescription) -> list[dict[str, Any]]:
     images = {variant["VariantName"]: variant["Image"] for variant in record["Deployed"]}
     return [
         {
-            "VariantName": name,
-            "DeployedImages": [{"SpecifiedImage": images[name], "ResolvedImage": images[name]}]
-            if name in images
+            "VariantName": status.name,
+            "DeployedImages": [{"SpecifiedImage": images[status.name], "ResolvedImage": images[status.name]}]
+            if status.name in images
             else [],
             "CurrentWeight": status.current_weight,
             "DesiredWeight": status.desired_weight,
             "CurrentInstanceCount": status.current_count,
             "DesiredInstanceCount": status.desired_count,
         }
-        for name, status in live.items()
+        for status in live.variants
     ]
 
 

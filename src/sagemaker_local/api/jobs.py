@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from sagemaker_local.errors import ApiError, conflict, reject
+from sagemaker_local.errors import ApiError, conflict, limit, reject
 from sagemaker_local.plane import ENDED, Plane
 from sagemaker_local.store import Record
 
@@ -15,6 +16,12 @@ def name_is_taken(arn: str) -> ApiError:
         "Job name must be unique within an AWS account and region, and a job with this name already exists "
         f"({arn})"
     )
+
+
+def check_instances(resources: Mapping[str, Any], place: str) -> None:
+    """This machine is one instance. Raises ApiError ResourceLimitExceeded for more."""
+    if resources.get("InstanceCount", 1) != 1 or resources.get("InstanceGroups"):
+        raise limit(f"{place}: the limit of instances is 1, this machine; set InstanceCount to 1.")
 
 
 def stop_job(

@@ -6,7 +6,7 @@ from typing import Any
 
 from sagemaker_local.api.records import Listing, list_records, new_record
 from sagemaker_local.api.tags import forget_tags, keep_tags
-from sagemaker_local.errors import reject
+from sagemaker_local.errors import clash, reject
 from sagemaker_local.plane import Plane
 from sagemaker_local.store import Record
 
@@ -57,7 +57,7 @@ def delete_model_package_group(plane: Plane, request: dict[str, Any]) -> dict[st
     """DeleteModelPackageGroup: only an empty one."""
     name = _find_group(plane, request["ModelPackageGroupName"])["ModelPackageGroupName"]
     if any(package.get("ModelPackageGroupName") == name for package in plane.store.list(PACKAGE)):
-        raise reject(
+        raise clash(
             f"Model Package Group {plane.arn(GROUP, name)} still has Model Packages; delete those first."
         )
     plane.store.remove(GROUP, name)

@@ -66,8 +66,7 @@ def resolve_container(plane: Plane, container: dict[str, Any]) -> dict[str, Any]
     if "ModelPackageName" not in container:
         if "Image" not in container:
             raise reject("A container needs an Image or a ModelPackageName.")
-        source = container.get("ModelDataSource", {}).get("S3DataSource")
-        return {**container, "ModelDataUrl": source["S3Uri"]} if source else container
+        return _with_data(container)
     package = describe_package(plane, container["ModelPackageName"])
     if package.get("ModelApprovalStatus", "Approved") != "Approved":
         raise reject(
@@ -77,6 +76,14 @@ def resolve_container(plane: Plane, container: dict[str, Any]) -> dict[str, Any]
     inside = package["InferenceSpecification"]["Containers"][0]
     environment = {**inside.get("Environment", {}), **container.get("Environment", {})}
     return {**inside, **container, "Environment": environment}
+
+
+def _with_data(container: dict[str, Any]) -> dict[str, Any]:
+    """The container with its ModelDataSource, where it has one, as ModelDataUrl."""
+    source = container.get("ModelDataSource", {}).get("S3DataSource")
+    if source and source.get("CompressionType") != "Gzip":
+        raise reject("ModelDataSource: only one tar.gz is available here; set CompressionType to Gzip.")
+    return {**container, "ModelDataUrl": source["S3Uri"]} if source else container
 
 
 def describe_model(plane: Plane, request: dict[str, Any]) -> Record:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sagemaker_local.api.jobs import name_is_taken, stop_job
+from sagemaker_local.api.jobs import check_instances, name_is_taken, stop_job
 from sagemaker_local.api.records import Listing, find_record, list_records, new_record
 from sagemaker_local.api.tags import keep_tags
 from sagemaker_local.errors import reject
@@ -34,8 +34,7 @@ def _check_request(plane: Plane, request: dict[str, Any]) -> None:
     image = find_image(plane.config.images, request["AppSpecification"]["ImageUri"])
     if image.process is None and not request["AppSpecification"].get("ContainerEntrypoint"):
         raise reject(f"The image {request['AppSpecification']['ImageUri']} needs a ContainerEntrypoint.")
-    if request["ProcessingResources"]["ClusterConfig"]["InstanceCount"] != 1:
-        raise reject("ClusterConfig: InstanceCount must be 1; this SageMaker is one machine.")
+    check_instances(request["ProcessingResources"].get("ClusterConfig", {}), "ClusterConfig")
     for entry in request.get("ProcessingInputs", ()):
         source = entry.get("S3Input")
         if source is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sagemaker_local.api.jobs import name_is_taken, stop_job
+from sagemaker_local.api.jobs import check_instances, name_is_taken, stop_job
 from sagemaker_local.api.records import Listing, find_record, list_records, new_record
 from sagemaker_local.api.tags import keep_tags
 from sagemaker_local.errors import reject
@@ -48,8 +48,7 @@ def _check_request(plane: Plane, request: dict[str, Any]) -> None:
     image = find_image(plane.config.images, algorithm["TrainingImage"])
     if image.train is None and not image.script_mode and not algorithm.get("ContainerEntrypoint"):
         raise reject(f"The image {algorithm['TrainingImage']} cannot train.")
-    if resources.get("InstanceCount", 1) != 1 or resources.get("InstanceGroups"):
-        raise reject("ResourceConfig: InstanceCount must be 1; this SageMaker is one machine.")
+    check_instances(resources, "ResourceConfig")
     for definition in algorithm.get("MetricDefinitions", ()):
         _check_regex(definition)
     _check_inputs(request, algorithm.get("TrainingInputMode", "File"))

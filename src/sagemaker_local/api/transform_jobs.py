@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sagemaker_local.api.jobs import name_is_taken, stop_job
+from sagemaker_local.api.jobs import check_instances, name_is_taken, stop_job
 from sagemaker_local.api.models import KIND as MODEL
 from sagemaker_local.api.models import resolve_container
 from sagemaker_local.api.records import Listing, could_not_find, find_record, list_records, new_record
@@ -47,8 +47,7 @@ def _check_request(request: dict[str, Any]) -> None:
         raise reject("TransformInput: SplitType must be None or Line here.")
     if "S3DataSource" not in request["TransformInput"]["DataSource"]:
         raise reject("TransformInput: only S3DataSource is available here.")
-    if request["TransformResources"].get("InstanceCount", 1) != 1:
-        raise reject("TransformResources: InstanceCount must be 1; this SageMaker is one machine.")
+    check_instances(request["TransformResources"], "TransformResources")
 
 
 def describe_transform_job(plane: Plane, request: dict[str, Any]) -> Record:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sagemaker_local.images import Image
-from sagemaker_local.jobs.environment import BASE, base_environment, relocate
+from sagemaker_local.jobs.environment import BASE, HOST, base_environment, relocate
 from sagemaker_local.jobs.logs import LogStream, MetricScanner
 from sagemaker_local.jobs.namespace import can_mount
 from sagemaker_local.jobs.process import Command, Limits, Outcome, Process
+from sagemaker_local.jobs.queue import Stop
 
 if TYPE_CHECKING:
     from sagemaker_local.clients import Clients
@@ -40,9 +41,7 @@ class Container:
     dimensions: tuple[Mapping[str, str], ...] = field(default=())
 
 
-def run_container(
-    plane: Plane, container: Container, stop: threading.Event
-) -> tuple[Outcome, list[dict[str, Any]]]:
+def run_container(plane: Plane, container: Container, stop: Stop) -> tuple[Outcome, list[dict[str, Any]]]:
     """Run it to its end. Returns how it ended and FinalMetricDataList."""
     stream = LogStream(partial(plane.clients.put_log, container.log_group, container.log_stream))
     scanner = MetricScanner(container.metrics)
@@ -74,7 +73,9 @@ def build_command(plane: Plane, container: Container) -> Command:
     environment |= {**container.image.environment, **container.environment}
     if can_mount():
         environment["SAGEMAKER_BASE_DIR"] = BASE
-        return Command(argv, environment, container.base, mount=BASE)
+        hosts = container.base.with_name("hosts")
+        hosts.write_text(f"{Path('/etc/hosts').read_text()}\n127.0.0.1 {HOST}\n")
+        return Command(argv, environment, container.base, {BASE: container.base, "/etc/hosts": hosts})
     names = list(environment)
     moved = dict(zip(names, relocate(environment.values(), container.base), strict=True))
     moved["SAGEMAKER_BASE_DIR"] = str(container.base)

@@ -14,6 +14,7 @@ from typing import Any
 
 from sagemaker_local.config import Config
 from sagemaker_local.endpoints.worker import INHERITED
+from sagemaker_local.jobs.namespace import can_mount
 
 BASE = "/opt/ml"
 HOST, GROUP = "algo-1", "homogeneousCluster"
@@ -45,13 +46,14 @@ def describe_channels(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def describe_resources(instance_type: str) -> dict[str, Any]:
-    """resourceconfig.json: always one host."""
-    group = {"instance_group_name": GROUP, "instance_type": instance_type, "hosts": [HOST]}
+    """resourceconfig.json: always one host, by a name that resolves."""
+    host = HOST if can_mount() else "localhost"
+    group = {"instance_group_name": GROUP, "instance_type": instance_type, "hosts": [host]}
     return {
-        "current_host": HOST,
+        "current_host": host,
         "current_instance_type": instance_type,
         "current_group_name": GROUP,
-        "hosts": [HOST],
+        "hosts": [host],
         "instance_groups": [group],
         "network_interface_name": NETWORK_INTERFACE,
     }
@@ -102,8 +104,8 @@ def training_environment(base: str, request: Mapping[str, Any], arn: str) -> dic
         "SM_USER_ARGS": json.dumps(
             [part for key in sorted(user) for part in (f"--{key}", _as_text(user[key]))]
         ),
-        "SM_CURRENT_HOST": HOST,
-        "SM_HOSTS": json.dumps([HOST]),
+        "SM_CURRENT_HOST": resources["current_host"],
+        "SM_HOSTS": json.dumps(resources["hosts"]),
         "SM_NETWORK_INTERFACE_NAME": NETWORK_INTERFACE,
         "SM_RESOURCE_CONFIG": json.dumps(resources),
         "SM_INPUT_DATA_CONFIG": json.dumps(channels),

@@ -1,11 +1,11 @@
 """Runs one program so that it, and all it started, end with the program that asked.
 
-    python guard.py [--mount TARGET FOLDER] FD COMMAND ...
+    python guard.py [--mount TARGET SOURCE ...] FD COMMAND ...
 
 FD is the reading end of a pipe whose writing end the asker holds: when the asker dies, even by SIGKILL, the
 pipe closes and the whole process group is killed (-1: no pipe). SIGTERM is passed on to the program alone, as
-Docker does. With --mount the program, and nothing else, sees FOLDER as TARGET. Exits with the program's code,
-128 + N after signal N, 127 when it cannot be started, 125 when FOLDER cannot be mounted. Standard library
+Docker does. With --mount the program, and nothing else, sees SOURCE as TARGET. Exits with the program's code,
+128 + N after signal N, 127 when it cannot be started, 125 when SOURCE cannot be mounted. Standard library
 only, for it is run by `python -I -S`.
 """
 
@@ -26,13 +26,15 @@ _MS_BIND, _MS_REC, _MS_PRIVATE = 4096, 16384, 1 << 18
 
 def main(arguments: list[str]) -> int:
     """Run the program and return its exit code."""
-    if arguments[0] == "--mount":
-        _, target, folder, *arguments = arguments
-        try:
-            _mount_alone(folder, target)
-        except OSError as error:
-            print(f"{folder} cannot be mounted: {error.strerror}", file=sys.stderr, flush=True)
-            return 125
+    mounts = []
+    while arguments[0] == "--mount":
+        _, target, source, *arguments = arguments
+        mounts.append((source, target))
+    try:
+        _mount_alone(mounts)
+    except OSError as error:
+        print(f"{mounts[0][0]} cannot be mounted: {error.strerror}", file=sys.stderr, flush=True)
+        return 125
     return _run(int(arguments[0]), arguments[1:])
 
 
@@ -61,8 +63,10 @@ def _kill_group(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
 
 
-def _mount_alone(source: str, target: str) -> None:
-    """Show `source` as `target` to this process and its children alone. Raises OSError."""
+def _mount_alone(mounts: list[tuple[str, str]]) -> None:
+    """Show each source as its target to this process and its children alone. Raises OSError."""
+    if not mounts:
+        return
     user, group = os.getuid(), os.getgid()
     _call("unshare", _CLONE_NEWUSER | _CLONE_NEWNS)
     for name, text in (
@@ -73,10 +77,11 @@ def _mount_alone(source: str, target: str) -> None:
         with open(f"/proc/self/{name}", "w") as file:
             file.write(text)
     _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
-    if os.path.isdir(target):
-        _mount(source, target, None, _MS_BIND | _MS_REC)
-    else:
-        _mount_in_copy(source, target)
+    for source, target in mounts:
+        if os.path.exists(target):
+            _mount(source, target, None, _MS_BIND | _MS_REC)
+        else:
+            _mount_in_copy(source, target)
 
 
 def _mount_in_copy(source: str, target: str) -> None:

@@ -8,11 +8,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal
 
 from sagemaker_local.jobs.namespace import GUARD
+from sagemaker_local.jobs.queue import Stop
 
 _POLL_SECONDS = 0.05
 _LINE_BYTES = 256 * 1024 - 64
@@ -25,13 +26,13 @@ Ending = Literal["exited", "stopped", "timeout"]
 class Command:
     """What to run, with which environment (nothing is inherited), where.
 
-    `mount`: the path, such as /opt/ml, that the program alone sees `folder` as (see `namespace.can_mount`).
+    `mounts`: paths, such as /opt/ml, and what the program alone sees there (see `namespace.can_mount`).
     """
 
     argv: Sequence[str]
     environment: Mapping[str, str]
     folder: Path
-    mount: str = ""
+    mounts: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,10 @@ class Process:
     def __init__(self, command: Command, on_line: Callable[[str], None]) -> None:
         """Start it; `on_line` gets every line of its output, from another thread."""
         reading, self._lifeline = os.pipe()
-        mount = ("--mount", command.mount, str(command.folder)) if command.mount else ()
+        mounts = [part for at, what in command.mounts.items() for part in ("--mount", at, str(what))]
         try:
             self._popen = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(GUARD), *mount, str(reading), *command.argv],
+                [sys.executable, "-I", "-S", str(GUARD), *mounts, str(reading), *command.argv],
                 env=dict(command.environment),
                 cwd=command.folder,
                 stdin=subprocess.DEVNULL,
@@ -78,11 +79,11 @@ class Process:
         """The exit code, or None while it runs."""
         return self._popen.poll()
 
-    def wait(self, stop: threading.Event, limits: Limits) -> Outcome:
+    def wait(self, stop: Stop, limits: Limits) -> Outcome:
         """Until it ended by itself, was stopped, or ran out of time; its last line was then delivered."""
         ending = self._watch(stop, time.monotonic() + limits.runtime)
         if ending != "exited":
-            self.stop(limits.grace)
+            self.stop(stop.limit(limits.grace))
         code = self._popen.wait()
         self.close()
         return Outcome(code, ending)

@@ -7,12 +7,17 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 Key = tuple[str, str]
+_SHUTDOWN_SECONDS = 2.0
 
 
 class Stop(threading.Event):
     """Set when a job must end. `shutdown`: because this program ends, not because somebody asked."""
 
     shutdown = False
+
+    def limit(self, seconds: float) -> float:
+        """How long a container may take to end; at a shutdown nobody waits two minutes."""
+        return min(seconds, _SHUTDOWN_SECONDS) if self.shutdown else seconds
 
 
 class JobQueue:

@@ -30,15 +30,8 @@ def prepare_script_mode(plane: Plane, image: Image) -> Image:
         environment = _install(plane, Path(image.python))
     # The toolkit starts the user's script with the python it finds first on the path.
     path = f"{environment / 'bin'}:/usr/local/bin:/usr/bin:/bin"
-    return replace(
-        image,
-        train=(str(environment / "bin/train"),),
-        environment={
-            "SAGEMAKER_TRAINING_MODULE": "sagemaker_local_script_mode:main",
-            **image.environment,
-            "PATH": path,
-        },
-    )
+    train = (str(environment / "bin/train"),)
+    return replace(image, train=train, environment={**image.environment, "PATH": path})
 
 
 def _install(plane: Plane, python: Path) -> Path:
@@ -52,28 +45,8 @@ def _install(plane: Plane, python: Path) -> Path:
     _run(python, "-m", "pip", "--python", str(own), "install", "-q", *plane.config.script_mode_requirements)
     # Behind the toolkit's own packages, so that its pins win for the toolkit and PyTorch is still found.
     (Path(packages) / "image.pth").write_text(f"{parent}\n")
-    (Path(packages) / "sagemaker_local_script_mode.py").write_text(_FRAMEWORK)
     (environment / "ready").touch()
     return environment
-
-
-# What a framework image puts in SAGEMAKER_TRAINING_MODULE (sagemaker-pytorch-training does the same).
-_FRAMEWORK = '''"""Runs the user's entry point, as AWS's framework images do."""
-
-from sagemaker_training import entry_point, environment, runner
-
-
-def main():
-    training = environment.Environment()
-    entry_point.run(
-        uri=training.module_dir,
-        user_entry_point=training.user_entry_point,
-        args=training.to_cmd_args(),
-        env_vars=training.to_env_vars(),
-        capture_error=True,
-        runner_type=runner.ProcessRunnerType,
-    )
-'''
 
 
 def _run(*command: str | Path) -> None:

@@ -78,4 +78,4 @@ class Server:
 def with_port(command: Command, port: int) -> Command:
     """The command, told where to listen."""
     environment = {**command.environment, "SAGEMAKER_BIND_TO_PORT": str(port)}
-    return Command(command.argv, environment, command.folder, command.mount)
+    return Command(command.argv, environment, command.folder, command.mounts)

@@ -136,16 +136,17 @@ def model_uri(record: Mapping[str, Any]) -> str:
 
 
 def _finish(plane: Plane, record: Record, base: Path, outcome: Outcome | None, stop: Stop) -> None:
+    name = record["TrainingJobName"]
     if stop.shutdown:
         raise JobError("InternalServerError: SageMaker was shut down while the job ran.")
     if outcome is None or outcome.ending == "stopped":
-        end_training(plane, record["TrainingJobName"], "Stopped", "Stopped")
+        end_training(plane, name, "Stopped", "Stopped", artifacts=outcome is not None)
     elif outcome.ending == "timeout":
-        end_training(plane, record["TrainingJobName"], "Stopped", "MaxRuntimeExceeded")
+        end_training(plane, name, "Stopped", "MaxRuntimeExceeded", artifacts=True)
     elif outcome.exit_code != 0:
         raise JobError(read_failure(base / "output/failure", outcome.exit_code))
     else:
-        end_training(plane, record["TrainingJobName"], "Completed", "Completed")
+        end_training(plane, name, "Completed", "Completed", artifacts=True)
 
 
 def read_failure(path: Path, exit_code: int) -> str:
@@ -155,8 +156,10 @@ def read_failure(path: Path, exit_code: int) -> str:
     return f"AlgorithmError: {text}"[: _REASON_LENGTH - len(ending)] + ending
 
 
-def end_training(plane: Plane, name: str, status: str, secondary: str, reason: str = "") -> None:
-    """The last change of a training job."""
+def end_training(
+    plane: Plane, name: str, status: str, secondary: str, reason: str = "", *, artifacts: bool = False
+) -> None:
+    """The last change of a training job; `artifacts`: its model was uploaded."""
 
     def edit(record: Record) -> None:
         move_to(record, secondary, f"{MESSAGES[secondary]}: {reason}" if reason else "")
@@ -168,7 +171,7 @@ def end_training(plane: Plane, name: str, status: str, secondary: str, reason: s
         record.update(TrainingTimeInSeconds=seconds, BillableTimeInSeconds=seconds)
         if reason:
             record["FailureReason"] = reason[:_REASON_LENGTH]
-        if status != "Failed":
+        if artifacts:
             record["ModelArtifacts"] = {"S3ModelArtifacts": model_uri(record)}
 
     plane.store.change(KIND, name, edit)

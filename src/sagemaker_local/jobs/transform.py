@@ -75,7 +75,7 @@ def _serve_and_transform(plane: Plane, record: Record, base: Path, stop: Stop) -
         server.wait_until_ready(stop)
         _transform_all(plane, record, server, base.parent, stop)
     finally:
-        process.stop(_STOP_SECONDS)
+        process.stop(stop.limit(_STOP_SECONDS))
         process.close()
         stream.close()
 

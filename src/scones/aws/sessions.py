@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from functools import cache
@@ -48,11 +49,15 @@ class Cloud:
         return str(self.client("sts").get_caller_identity()["Account"])
 
 
+def _find_nothing() -> Mapping[str, str]:
+    raise CloudError("The environment names no local cloud.", 'Start it and tell: eval "$(scones env)".')
+
+
 def connect(
-    target: str,
-    region: str,
-    environment: MutableMapping[str, str],
-    find_local: Callable[[], Mapping[str, str]],
+    target: str = "local",
+    region: str = "us-east-1",
+    environment: MutableMapping[str, str] = os.environ,
+    find_local: Callable[[], Mapping[str, str]] = _find_nothing,
 ) -> Cloud:
     """Choose where to work, once for the process, and say so in its environment.
 

@@ -28,6 +28,7 @@ COMMANDS = {
     "down": ("scones.cli.cloud:down", "Stop the local cloud; its state stays."),
     "status": ("scones.cli.cloud:status", "Say whether the local cloud runs, and where."),
     "env": ("scones.cli.cloud:env", "Print its endpoint and credentials, or run a command with them."),
+    "endpoint": ("scones.cli.endpoint:endpoint", "The SageMaker endpoint: describe, invoke, delete."),
     "app": ("scones.cli.app:app", "The application's stack: deploy, outputs, seed, delete."),
     "workflow": ("scones.cli.workflow:workflow", "Check-ins: run, show, batch, simulate."),
     "report": ("scones.cli.report:report", "The report on a run."),
@@ -91,9 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except SconesError as error:
         narration.print("[bold red]Error:[/]", end=" ")
-        narration.print(error.message, markup=False)
+        narration.print(error.message, markup=False, soft_wrap=True)
         if error.hint:
-            narration.print(error.hint, markup=False)
+            narration.print(error.hint, markup=False, soft_wrap=True)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         narration.print("Interrupted.")

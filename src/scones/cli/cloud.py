@@ -14,9 +14,15 @@ import click
 
 from local_cloud import lifecycle
 from local_cloud.cloud import PORT
-from local_cloud.errors import LocalCloudError, NotRunning
+from local_cloud.errors import AlreadyRunning, LocalCloudError, NotRunning
 from scones.cli import narration, print_json, read_settings
 from scones.errors import CloudError, UsageError
+
+# What to do about an error, in words of this command line.
+HINTS: dict[type[LocalCloudError], str] = {
+    NotRunning: "Start it with `scones up`.",
+    AlreadyRunning: "Use it (`scones env`), stop it (`scones down`), or give another --state-dir.",
+}
 
 # SigV4 service name -> what answers it, by name: the server's process imports it, not this one.
 MOUNTS = dict.fromkeys(("sagemaker", "application-autoscaling"), "scones.cli.sagemaker:create_app")
@@ -41,7 +47,7 @@ def up(state_dir: Path | None, port: int | None, detach: bool, as_json: bool) ->
     try:
         running, process = lifecycle.start(settings.state_dir, how)
     except LocalCloudError as error:
-        raise CloudError(error.message, error.hint) from error
+        raise translate(error) from error
     for number in () if detach else (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: process.terminate())
     if as_json:
@@ -63,7 +69,7 @@ def down(state_dir: Path | None, timeout: float) -> None:
         narration.print(error.message)
         return
     except LocalCloudError as error:
-        raise CloudError(error.message, error.hint) from error
+        raise translate(error) from error
     narration.print(f"Stopped the local cloud at {running.endpoint_url}.")
 
 
@@ -104,7 +110,7 @@ def env(state_dir: Path | None, as_json: bool, role: str | None, command: tuple[
     try:
         variables = lifecycle.environment(settings.state_dir)
     except LocalCloudError as error:
-        raise CloudError(error.message, error.hint) from error
+        raise translate(error) from error
     if role:
         variables |= _assume(role, variables)
     if command:
@@ -112,12 +118,19 @@ def env(state_dir: Path | None, as_json: bool, role: str | None, command: tuple[
     if as_json:
         print_json(variables)
     else:
+        # A session token of another account would spoil our key.
+        click.echo("unset AWS_SESSION_TOKEN AWS_PROFILE")
         click.echo("\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()))
+
+
+def translate(error: LocalCloudError) -> CloudError:
+    """The error as this command line says it."""
+    return CloudError(error.message, HINTS.get(type(error), error.hint))
 
 
 def _narrate(running: lifecycle.Running, port: int | None, detach: bool) -> None:
     if port is None and running.port != PORT:
-        narration.print(f"Port {PORT} is taken; using {running.port}.")
+        narration.print(f"Port {PORT} is taken, or was; using {running.port}.")
     narration.print(f"The local cloud is ready at [bold]{running.endpoint_url}[/].")
     narration.print('In your shell: eval "$(scones env)"', markup=False)
     narration.print("Stop it with `scones down`." if detach else "Stop it with Ctrl-C.")
@@ -159,7 +172,6 @@ def _assume(role: str, variables: dict[str, str]) -> dict[str, str]:
 
 
 def _run(command: tuple[str, ...], variables: dict[str, str]) -> int:
-    # A token of another account in the caller's environment would spoil our key.
     kept = {
         name: value for name, value in os.environ.items() if name not in ("AWS_SESSION_TOKEN", "AWS_PROFILE")
     }

@@ -108,7 +108,7 @@ def perform(cloud: Cloud, plan: Plan, out: Path) -> dict[str, Any]:
     narration.print(f"  {outputs['RouteDeliveryArn']}", markup=False)
     wave = deployment.version.rpartition("-")[2]
     with show_step("Checking in with the test images") as step:
-        images = traffic.send_images(cloud, outputs, staged.local, plan.checkins, wave, step)
+        images = traffic.send_images(cloud, outputs, staged.local, wave, plan.checkins, step)
     place = f"{deployment.capture}/{endpoint.name}"
     with show_step("Reading what the endpoint captured"):
         steps.await_captures(cloud, place, len(images))

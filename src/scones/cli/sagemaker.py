@@ -30,9 +30,11 @@ def list_images() -> tuple[Image, ...]:
 
 def create_app(cloud: Cloud) -> Any:
     """The ASGI application; the cloud's Step Functions and CloudFormation can reach it as well."""
+    from local_cloud.errors import CorruptState
     from sagemaker_local import create_app as create
     from sagemaker_local.config import Config
     from sagemaker_local.emulator.seats import register
+    from sagemaker_local.errors import StateError
 
     config = Config(
         state_dir=cloud.places.home / "sagemaker",
@@ -43,6 +45,11 @@ def create_app(cloud: Cloud) -> Any:
         region=cloud.region,
         account_id=cloud.account_id,
     )
-    app = create(config)
+    try:
+        app = create(config)
+    except StateError as error:
+        raise CorruptState(
+            str(error), f"Restore it from a backup, or move {config.state_dir} away."
+        ) from error
     register(app)
     return app

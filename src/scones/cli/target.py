@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scones.errors import CloudError
 from scones.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,8 +38,9 @@ def connect_to(settings: Settings) -> Cloud:
 def _find_local(state_dir: Path) -> Mapping[str, str]:
     from local_cloud import lifecycle
     from local_cloud.errors import LocalCloudError
+    from scones.cli.cloud import translate
 
     try:
         return lifecycle.environment(state_dir)
     except LocalCloudError as error:
-        raise CloudError(error.message, error.hint) from error
+        raise translate(error) from error

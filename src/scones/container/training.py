@@ -106,7 +106,8 @@ def _train(dataset: Dataset, recipe: Recipe, base: Path, should_stop: Callable[[
     if "test" in dataset.splits:
         print(f"Test-accuracy={_score_test(base / 'model', dataset.splits['test']):.6f}", flush=True)
     print(f"Model {run['model']} in {run['train_seconds']:.1f} s.", flush=True)
-    checkpoint.unlink(missing_ok=True)
+    if trained.stopped != "signal":  # a job on spot capacity is told to stop, and goes on later from here
+        checkpoint.unlink(missing_ok=True)
     return run
 
 
@@ -118,7 +119,7 @@ def _score_test(folder: Path, split: Split) -> float:
         predictor.infer([predictor.decode(path.read_bytes())])[0].probabilities for path in split.files
     ]
     right = [p.index(max(p)) == label for p, label in zip(answers, split.labels.tolist(), strict=True)]
-    return sum(right) / len(right)
+    return float(sum(right) / len(right))
 
 
 def _read_config(path: Path) -> dict[str, str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 import numpy as np
+from isal import igzip, isal_zlib
 from numpy.typing import NDArray
 
 from scones.data.unpickling import load_arrays
@@ -70,14 +70,17 @@ def read_archive(path: Path) -> Archive:
 
 
 class _Bounded:
-    """A stream that refuses to grow beyond MOST_BYTES."""
+    """A stream that refuses to grow beyond MOST_BYTES, and that tells its damage as such to all readers."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._left = MOST_BYTES
 
     def read(self, size: int) -> bytes:
-        data = self._stream.read(size)
+        try:
+            data = self._stream.read(size)
+        except (EOFError, gzip.BadGzipFile, isal_zlib.error) as error:  # type: ignore[misc]
+            raise DataError(f"is truncated or damaged: {error}.") from error
         self._left -= len(data)
         if self._left < 0:
             raise DataError(f"unpacks to more than {MOST_BYTES >> 20} MiB, more than CIFAR-100 can.")
@@ -105,8 +108,9 @@ def _open_tar(path: Path) -> Iterator[tarfile.TarFile]:
         with path.open("rb") as file:
             zipped = file.read(2) == b"\x1f\x8b"
             file.seek(0)
-            # gzip.GzipFile checks length and CRC to the end, which tarfile's own gzip stream does not.
-            stream = _Bounded(cast(BinaryIO, gzip.GzipFile(fileobj=file)) if zipped else file)
+            # GzipFile checks length and CRC to the end, which tarfile's own gzip stream does not.
+            unzip: Any = igzip.GzipFile
+            stream = _Bounded(unzip(fileobj=file) if zipped else file)
             with tarfile.open(fileobj=cast(BinaryIO, stream), mode="r|", bufsize=1 << 18) as tar:
                 yield tar
                 while stream.read(1 << 18):
@@ -116,10 +120,14 @@ def _open_tar(path: Path) -> Iterator[tarfile.TarFile]:
         raise DataError(named, error.hint or _HINT) from error
     except FileNotFoundError:
         raise DataError(f"There is no archive at {path}.") from None
-    except (tarfile.TarError, gzip.BadGzipFile) as error:
+    except (
+        tarfile.TarError,
+        EOFError,
+        ValueError,
+        LookupError,
+        ArithmeticError,
+    ) as error:  # tarfile's, all of them
         raise DataError(f"{path.name} is not a tar archive that can be read: {error}.", _HINT) from error
-    except (EOFError, zlib.error) as error:
-        raise DataError(f"{path.name} is truncated or damaged: {error}.", _HINT) from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
 
@@ -132,7 +140,7 @@ def _check_members(tar: tarfile.TarFile, path: Path) -> Iterator[tarfile.TarInfo
             raise DataError(f"holds more than {MOST_MEMBERS} members; CIFAR-100 has five.")
         if member.name.startswith("/") or ".." in parts:
             raise DataError(f"holds a member that leads out of it: {member.name!r}.")
-        if not (member.isreg() or member.isdir()) or member.issparse():
+        if member.size < 0 or not (member.isreg() or member.isdir()) or member.issparse():
             raise DataError(f"holds {member.name!r}, which is neither a plain file nor a folder.")
         if member.isreg() and parts[:-1] == ("cifar-100-python",) and parts[-1] in MEMBERS:
             if parts[-1] in seen:

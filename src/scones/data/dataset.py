@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from scones.data.collection import FILE_NAME
 from scones.errors import DataError
 
 VERSION = 1
@@ -146,7 +147,12 @@ def read_dataset(place: Path | str) -> Dataset:
 
 
 def _read_table(table: bytes) -> tuple[Image, ...]:
-    rows = csv.DictReader(io.StringIO(table.decode("utf-8"), newline=""))
+    rows = list(csv.DictReader(io.StringIO(table.decode("utf-8"), newline="")))
+    strange = [
+        row["file"] for row in rows if row["split"] not in SPLITS or not FILE_NAME.fullmatch(row["file"])
+    ]
+    if strange:
+        raise ValueError(f"{strange[0]!r} is no image of a split")
     return tuple(
         Image(
             split=row["split"],

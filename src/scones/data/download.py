@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -58,6 +59,8 @@ def fetch_archive(
     `source` is cifar100, a path, or a file://, https:// or (with `sha256`, or on this machine) http:// URL.
     Downloads are kept in `cache_dir`, which any number of processes may share. Raises DataError, UsageError.
     """
+    if sha256 and not re.fullmatch("[0-9a-fA-F]{64}", sha256):
+        raise UsageError(f"{sha256!r} is no SHA-256.", "Give its 64 hexadecimal digits.")
     url = official.url if source == "cifar100" else source
     scheme = urlsplit(url).scheme
     if scheme in ("http", "https"):

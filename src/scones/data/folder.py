@@ -19,7 +19,7 @@ from scones.data.collection import Collection, Progress, find_classes
 from scones.errors import DataError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-# SageMaker reads these (MPO: a JPEG with a second picture behind, as some phones write it); others become PNG.
+# SageMaker reads these (MPO: a JPEG with a second picture behind, as phones write it); others become PNG.
 KEPT = {"JPEG": (".jpg", ".jpeg"), "MPO": (".jpg", ".jpeg"), "PNG": (".png",)}
 MOST_PIXELS = 64_000_000
 MOST_BYTES = 256 * 1024 * 1024

@@ -11,6 +11,7 @@ from scones.data.collection import Collection, Progress
 from scones.data.download import CIFAR100, Official, fetch_archive, is_reachable
 from scones.data.folder import read_folder
 from scones.data.sample import draw_sample
+from scones.errors import UsageError
 
 SIDE = 32
 DECISION_SECONDS = 5.0
@@ -33,6 +34,8 @@ def collect(
     auto is CIFAR-100 if it is in the cache or its host answers within 5 seconds, otherwise the drawn sample,
     which says so in its note. Raises UsageError, DataError.
     """
+    if sha256 and source.startswith(("auto", "sample", "folder:")):
+        raise UsageError("A SHA-256 belongs to an archive.", "Name the archive with --source.")
     note, official = "", official or CIFAR100
     if source == "auto":
         found = official.cached(cache_dir).is_file() or is_reachable(official.url, DECISION_SECONDS)

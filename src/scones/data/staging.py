@@ -59,9 +59,10 @@ def stage(
         from scones.data.upload import upload  # boto3 is slow to import, and only needed here
 
         with tempfile.TemporaryDirectory(prefix="scones-stage-") as folder:
-            dataset = _write(collection, Path(folder), seed, progress)
+            with _translate_os_errors(Path(folder)):
+                dataset = _write(collection, Path(folder), seed, progress)
             return upload(dataset, str(to), progress)
-    target = Path(to).expanduser().absolute()
+    target = Path(to).expanduser().resolve()  # of a link, the folder it leads to is replaced
     with _translate_os_errors(target), _replace_folder(target) as folder:
         dataset = _write(collection, folder, seed, progress)
     return replace(dataset, location=str(to))

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,7 @@ INNER = SIDE - 2 * SHIFT
 LEAST_GREY = 0.8
 LEAST_COARSE = 0.4
 SLACK = 0.3
+NEAR = 5  # shifts that every pair is tried with: none, and one pixel up, down, left and right
 BATCH = 4096  # pairs whose detail is compared at a time
 ROWS = 256  # pictures compared with all others at a time, which bounds memory
 
@@ -46,25 +48,37 @@ def find_twins(thumbnails: NDArray[np.uint8], progress: Progress = ignore_progre
     """Pairs (i, j, similarity) of near-duplicates, i < j, among thumbnails (n, 32, 32, 3), best first."""
     found: dict[tuple[int, int], float] = dict.fromkeys(_find_equal(thumbnails), 1.0)
     colours = _coarsen(thumbnails)
-    plain = _standardise(colours.mean(axis=3))
-    for flip in (1, -1):
-        other = np.ascontiguousarray(plain[:, :, ::flip])
-        waiting = []
-        for start in range(0, len(thumbnails), ROWS):
-            progress("Looking for near-duplicates", start, len(thumbnails))
-            waiting.append(_find_candidates(plain, other, start, colours, flip))
-            # Together, as pictures recur and their detail is worth extracting once; but not all, for memory's sake.
-            if sum(len(first) for first, _, _ in waiting) >= BATCH or start + ROWS >= len(thumbnails):
-                first, second, coarse = (np.concatenate(part) for part in zip(*waiting, strict=True))
-                detail = _compare_detail(thumbnails, first, second, flip, 2 * THRESHOLD - SLACK - coarse)
-                _note(found, first, second, (coarse + detail) / 2)
-                waiting = []
+    grey = _standardise(colours.mean(axis=3))
+    waiting: list[Candidates] = []
+    for start in range(0, len(thumbnails), ROWS):
+        progress("Looking for near-duplicates", start, len(thumbnails))
+        waiting += [_find_candidates(colours, grey, start, mirrored) for mirrored in (False, True)]
+        # Together, as pictures recur and their detail is extracted once; not all, for memory's sake.
+        if sum(len(one.first) for one in waiting) >= BATCH or start + ROWS >= len(thumbnails):
+            _look_closely(thumbnails, _join(waiting), found)
+            waiting = []
     progress("Looking for near-duplicates", len(thumbnails), len(thumbnails))
     return sorted(((i, j, value) for (i, j), value in found.items()), key=lambda pair: (-pair[2], pair))
 
 
-def _note(found: dict[tuple[int, int], float], first: Indexes, second: Indexes, similarity: Floats) -> None:
-    for i, j, value in zip(first.tolist(), second.tolist(), similarity.tolist(), strict=True):
+class Candidates(NamedTuple):
+    """Pairs of pictures, whether the second is mirrored, and how alike they are coarsely."""
+
+    first: Indexes
+    second: Indexes
+    mirrored: NDArray[np.bool]
+    coarse: Floats
+
+
+def _join(parts: list[Candidates]) -> Candidates:
+    return Candidates(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def _look_closely(
+    thumbnails: NDArray[np.uint8], pairs: Candidates, found: dict[tuple[int, int], float]
+) -> None:
+    similarity = (pairs.coarse + _compare_detail(thumbnails, pairs)) / 2
+    for i, j, value in zip(pairs.first.tolist(), pairs.second.tolist(), similarity.tolist(), strict=True):
         if value >= THRESHOLD:
             found[i, j] = max(value, found.get((i, j), value))
 
@@ -84,68 +98,64 @@ def _coarsen(thumbnails: NDArray[np.uint8]) -> Floats:
     rows = thumbnails.reshape(-1, GRID, cell, SIDE * 3).sum(axis=2, dtype=np.uint16)
     # As a product, because sums over few values are slow: a line of 96 values to 8 cells of 3 colours.
     to_cells = np.kron(np.kron(np.eye(GRID), np.ones((cell, 1))), np.eye(3)) / cell**2
-    return (rows.reshape(-1, SIDE * 3).astype(np.float32) @ to_cells.astype(np.float32)).reshape(
-        -1, GRID, GRID, 3
-    )
+    cells: Floats = rows.reshape(-1, SIDE * 3).astype(np.float32) @ to_cells.astype(np.float32)
+    return cells.reshape(-1, GRID, GRID, 3)
 
 
 def _standardise(images: Floats) -> Floats:
     """Of each image, its deviation from its mean, of norm 1."""
-    deviation = images - images.mean(axis=(1, 2), keepdims=True)
-    return deviation / np.maximum(np.linalg.norm(deviation, axis=(1, 2), keepdims=True), 1e-3)
+    return _normalise(images - images.mean(axis=(1, 2), keepdims=True))
 
 
-def _find_candidates(
-    plain: Floats, other: Floats, start: int, colours: Floats, flip: int
-) -> tuple[Indexes, Indexes, Floats]:
-    """Pairs of ROWS pictures from `start` with later ones that look alike coarsely, and how much."""
-    size = GRID * GRID
-    correlation = plain[start : start + ROWS].reshape(-1, size) @ other[start:].reshape(-1, size).T
+def _find_candidates(colours: Floats, grey: Floats, start: int, mirrored: bool) -> Candidates:
+    """ROWS pictures from `start` with later ones that look alike coarsely."""
+    size, flip = GRID * GRID, -1 if mirrored else 1
+    others = grey[start:, :, ::flip].reshape(-1, size)
+    correlation = grey[start : start + ROWS].reshape(-1, size) @ others.T
     first, second = np.nonzero(correlation >= LEAST_GREY)
     later = second > first
     first, second = first[later] + start, second[later] + start
-    coarse = _compare_colours(colours, first, second, flip)
+    coarse = _compare_colours(colours[first], colours[second, :, ::flip])
     kept = coarse >= LEAST_COARSE
-    return first[kept], second[kept], coarse[kept]
+    return Candidates(first[kept], second[kept], np.full(kept.sum(), mirrored), coarse[kept])
 
 
-def _compare_colours(colours: Floats, first: Indexes, second: Indexes, flip: int) -> Floats:
+def _compare_colours(first: Floats, second: Floats) -> Floats:
     """Correlation of coarse colours, less their distance / 100."""
-    similarity = np.empty(len(first), dtype=np.float32)
-    for start in range(0, len(first), ROWS):
-        part = slice(start, start + ROWS)
-        a, b = colours[first[part]].reshape(-1, GRID * GRID * 3), colours[second[part]][:, :, ::flip]
-        b = b.reshape(a.shape)
-        distance = np.sqrt(np.square(a - b).mean(axis=1))
-        a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
-        norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-        similarity[part] = np.einsum("np,np->n", a, b) / np.maximum(norms, 1e-3) - distance / 100
+    a, b = first.reshape(-1, GRID * GRID * 3), second.reshape(-1, GRID * GRID * 3)
+    distance = np.sqrt(np.square(a - b).mean(axis=1))
+    a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    correlation = np.einsum("np,np->n", a, b) / np.maximum(norms, 1e-3)
+    similarity: Floats = correlation - distance / 100
     return similarity
 
 
-def _compare_detail(
-    thumbnails: NDArray[np.uint8], first: Indexes, second: Indexes, flip: int, least: Floats
-) -> Floats:
-    """Best correlation of the detail in the middle of pictures `first` with that in `second`, shifted.
+def _compare_detail(thumbnails: NDArray[np.uint8], pairs: Candidates) -> Floats:
+    """Best correlation of the detail in the middle of the first pictures with the second ones, shifted.
 
-    Pairs that do not reach `least` with a shift of up to one pixel are not shifted further.
+    Pairs too far from the threshold with a shift of up to one pixel are not shifted further.
     """
-    shown, places = np.unique(np.concatenate([first, second]), return_inverse=True)
+    shown, places = np.unique(np.concatenate([pairs.first, pairs.second]), return_inverse=True)
     detail = _extract_detail(thumbnails[shown])
+    least = 2 * THRESHOLD - SLACK - pairs.coarse
     middle = slice(SHIFT, SHIFT + INNER)
-    best = np.full(len(first), -1, dtype=np.float32)
-    for start in range(0, len(first), ROWS):
-        a, b = places[: len(first)][start : start + ROWS], places[len(first) :][start : start + ROWS]
-        centres, others = _normalise(detail[a, middle, middle]), detail[b][:, :, ::flip]
+    best = np.full(len(pairs.first), -1, dtype=np.float32)
+    for start in range(0, len(best), ROWS):
+        left = np.arange(start, min(start + ROWS, len(best)))
+        centres = _normalise(detail[places[left], middle, middle])
+        others = detail[places[len(best) + left]]
+        turned = pairs.mirrored[left]
+        others[turned] = others[turned, :, ::-1]
         norms = np.sqrt(np.maximum(_sum_windows(others * others), 1e-6))
-        left = np.arange(len(a))
         for count, (down, right) in enumerate(_list_shifts()):
-            if count == 5:
-                left = left[best[start + left] >= least[start + left]]
-                centres, others, norms = centres[left], others[left], norms[left]
+            if count == NEAR:
+                kept = best[left] >= least[left]
+                left, centres, others, norms = left[kept], centres[kept], others[kept], norms[kept]
             moved = others[:, down : down + INNER, right : right + INNER]
-            value = np.einsum("nyx,nyx->n", centres, moved) / norms[:, down, right]
-            best[start + left] = np.maximum(best[start + left], value)
+            best[left] = np.maximum(
+                best[left], np.einsum("nyx,nyx->n", centres, moved) / norms[:, down, right]
+            )
     return best
 
 
@@ -156,7 +166,9 @@ def _list_shifts() -> list[tuple[int, int]]:
 
 
 def _normalise(images: Floats) -> Floats:
-    return images / np.maximum(np.linalg.norm(images, axis=(1, 2), keepdims=True), 1e-3)
+    norms = np.sqrt(np.einsum("nyx,nyx->n", images, images))
+    normalised: Floats = images / np.maximum(norms, np.float32(1e-3))[:, None, None]
+    return normalised
 
 
 def _extract_detail(thumbnails: NDArray[np.uint8]) -> Floats:

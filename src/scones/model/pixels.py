@@ -106,7 +106,12 @@ def resize(pixels: Pixels, size: int = SIZE) -> NDArray[np.float32]:
 
 def choose_size(pixels: Pixels) -> int:
     """Side of the network's input for a picture: 160 for thumbnails, 192 for photos."""
-    return PHOTO_SIZE if min(pixels.shape[:2]) >= PHOTO_SIDE else SIZE
+    return PHOTO_SIZE if is_photo(pixels) else SIZE
+
+
+def is_photo(pixels: Pixels) -> bool:
+    """Whether a picture is large enough that its vehicle may be small in it."""
+    return bool(min(pixels.shape[:2]) >= PHOTO_SIDE)
 
 
 @lru_cache(maxsize=64)

@@ -26,9 +26,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
@@ -36,6 +34,7 @@ from scones.errors import ModelError
 from scones.model.augmentation import augment, make_outliers
 from scones.model.checkpoint import load_checkpoint, save_checkpoint
 from scones.model.dataset import Dataset, Split
+from scones.model.head import evaluate, fit_head, to_tensor
 from scones.model.network import EMBEDDING, EfficientNetLite, load_imagenet, normalise
 from scones.model.pixels import SIZE
 from scones.model.recipe import Recipe
@@ -44,9 +43,7 @@ FIRST_SIDE = 96  # pixels; blurred little, cheap
 GROWTH = 0.6  # share of the epochs after which the side is SIZE
 WARM_UP = 0.1  # share of the steps
 MOST_GRADIENT = 5.0
-HEAD_PENALTY = 0.01  # of the logistic regression
 OUTLIER_WEIGHT = 0.5
-EVALUATION_BATCH = 50
 # Measured peak beside the pictures themselves: PyTorch, the network, AdamW's state and one step's
 # activations.
 WORKING_BYTES = 1_200_000_000
@@ -160,48 +157,6 @@ def _prepare(training: Split, classes: int, recipe: Recipe, fitted: bool) -> Eff
     return network
 
 
-def fit_head(network: EfficientNetLite, training: Split, classes: int) -> nn.Linear:
-    """Logistic regression on the standardised embeddings of the pictures and their mirror images."""
-    both = [compute_embeddings(network, training.pixels, mirrored=mirrored) for mirrored in (False, True)]
-    embeddings, labels = torch.cat(both), torch.from_numpy(training.labels).repeat(2)
-    mean, deviation = embeddings.mean(0), embeddings.std(0) + 1e-3
-    head = nn.Linear(EMBEDDING, classes)
-    nn.init.zeros_(head.weight)
-    nn.init.zeros_(head.bias)
-    optimizer = torch.optim.LBFGS(head.parameters(), max_iter=100, line_search_fn="strong_wolfe")
-    inputs = (embeddings - mean) / deviation
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = F.cross_entropy(head(inputs), labels) + HEAD_PENALTY / 2 * head.weight.square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
-
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
-    with torch.no_grad():
-        head.weight.div_(deviation)
-        head.bias.sub_(head.weight @ mean)
-    return head
-
-
-def to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
-    """(n, side, side, 3) bytes to a (n, 3, side, side) tensor that shares them."""
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
-
-
-@torch.no_grad()
-def compute_embeddings(
-    network: EfficientNetLite, pixels: NDArray[np.uint8], mirrored: bool = False
-) -> Tensor:
-    """Embeddings (n, 1280) of unvaried pictures."""
-    parts = []
-    for start in range(0, len(pixels), EVALUATION_BATCH):
-        x = normalise(to_tensor(pixels[start : start + EVALUATION_BATCH]))
-        x = x.flip(3) if mirrored else x
-        parts.append(network.embed(x.contiguous(memory_format=torch.channels_last)))
-    return torch.cat(parts)
-
-
 def _make_optimizer(network: EfficientNetLite, recipe: Recipe) -> torch.optim.AdamW:
     backbone = [p for name, p in network.named_parameters() if p.requires_grad and "classifier" not in name]
     decayed = {"params": [p for p in backbone if p.dim() > 1], "peak": recipe.learning_rate}
@@ -293,16 +248,6 @@ def _take_step(
     nn.utils.clip_grad_norm_(network.parameters(), MOST_GRADIENT)
     optimizer.step()
     return loss.item(), int((known.argmax(1) == labels).sum())
-
-
-@torch.no_grad()
-def evaluate(network: EfficientNetLite, split: Split) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy on unvaried pictures."""
-    logits, labels = (
-        network.classifier(compute_embeddings(network, split.pixels)),
-        torch.from_numpy(split.labels),
-    )
-    return F.cross_entropy(logits, labels).item(), (logits.argmax(1) == labels).float().mean().item()
 
 
 def _is_best(history: list[Epoch]) -> bool:

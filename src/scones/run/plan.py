@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from scones.data.collection import Progress, ignore_progress
 from scones.settings import Settings
 
-# What is being done, how much of it is done, and how much there is (0 = not known).
-Progress = Callable[[str, int, int], None]
+__all__ = ["IMAGE", "Plan", "Progress", "ignore_progress", "make_digest"]
+
 
 # The account is SageMaker's caller's own: the image is built there. The local SageMaker knows it by its name.
 IMAGE = "{account}.dkr.ecr.{region}.amazonaws.com/scones:{version}"

@@ -18,12 +18,16 @@ from scones.aws.sessions import Cloud, translate_errors
 from scones.data import Dataset, read_dataset, stage
 from scones.data.upload import upload
 from scones.errors import CloudError, DataError, ModelError
-from scones.run.plan import IMAGE, Plan, Progress, make_digest
+from scones.run.plan import IMAGE, Plan, Progress, ignore_progress, make_digest
 
 Tell = Callable[[str], None]
 GROUP = "scones-vehicles"
 MAX_OOD = "0.5"  # Prediction.ood: above this a picture should not be routed
 ORDERS = 300
+
+
+def _ignore(line: str) -> None:
+    """For callers who tell nothing."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Staged:
     remote: str
 
 
-def stage_data(cloud: Cloud, plan: Plan, progress: Progress) -> Staged:
+def stage_data(cloud: Cloud, plan: Plan, progress: Progress = ignore_progress) -> Staged:
     """Stage the source to a folder and to the workspace bucket."""
     try:
         local = read_dataset(plan.staged)
@@ -54,7 +58,7 @@ def stage_data(cloud: Cloud, plan: Plan, progress: Progress) -> Staged:
     return Staged(local, remote.location)
 
 
-def train_model(cloud: Cloud, plan: Plan, staged: Staged, tell: Tell) -> training_jobs.TrainingJob:
+def train_model(cloud: Cloud, plan: Plan, staged: Staged, tell: Tell = _ignore) -> training_jobs.TrainingJob:
     """Run the training job of this dataset and these hyperparameters, or find that it has run."""
     from scones.container.training import METRICS
 
@@ -170,7 +174,7 @@ def describe_deployment(cloud: Cloud, plan: Plan, job: training_jobs.TrainingJob
     )
 
 
-def deploy_application(cloud: Cloud, plan: Plan, tell: Tell) -> dict[str, str]:
+def deploy_application(cloud: Cloud, plan: Plan, tell: Tell = _ignore) -> dict[str, str]:
     """Create or update the stack, load the example of orders and bays; the stack's outputs."""
     stack = plan.settings.stack_name
     parameters = {

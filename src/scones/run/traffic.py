@@ -15,7 +15,7 @@ from scones.aws.sessions import Cloud
 from scones.data.dataset import Dataset, Image
 from scones.errors import CloudError
 from scones.report.checkins import CheckIn as Row
-from scones.run.plan import Progress
+from scones.run.plan import Progress, ignore_progress
 
 WORKERS = 8
 PATIENCE = 300.0  # seconds without any new outcome
@@ -23,12 +23,17 @@ POLL = 0.5
 
 
 def send_images(
-    cloud: Cloud, outputs: Mapping[str, str], dataset: Dataset, most: int, wave: str, progress: Progress
+    cloud: Cloud,
+    outputs: Mapping[str, str],
+    dataset: Dataset,
+    wave: str,
+    most: int = 0,
+    progress: Progress = ignore_progress,
 ) -> dict[str, Image]:
     """Let a driver check in with each test image, and wait until all have an outcome; images by check-in id.
 
-    `wave` names these check-ins: an image of a wave starts one execution, however often it is sent. Raises
-    CloudError when outcomes stop coming.
+    `most` 0 means all of them. `wave` names these check-ins: an image of a wave starts one execution, however
+    often it is sent. Raises CloudError when outcomes stop coming.
     """
     images = dataset.select("test")
     images = images[:: max(1, len(images) // most)][:most] if most else images

@@ -1,7 +1,7 @@
 """A stand-in for SageMaker's runtime where a test needs answers that no real model can be made to give.
 
-It reads the answer from the photo: after the signature of PNG or JPEG comes `[p, p] ood`. Anything without a
-signature is refused as the real container refuses it.
+It reads the answer from the photo: after the signature of PNG comes `[p, p, ood]`; any other PNG is a
+bicycle. Anything without the signature is refused as the real container refuses it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,13 @@ def draw(bicycle: float, ood: float = 0.0, filler: bytes = b"") -> bytes:
     return PNG + json.dumps([bicycle, round(1 - bicycle, 9), ood]).encode() + b"\n" + filler
 
 
+def read_wish(body: bytes) -> list[float]:
+    try:
+        return [float(number) for number in json.loads(body[len(PNG) :].split(b"\n")[0])]
+    except ValueError:
+        return [0.99, 0.01, 0.0]
+
+
 class _Answer(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -33,7 +40,7 @@ class _Answer(BaseHTTPRequestHandler):
         if not body.startswith(PNG):
             refusal = {"OriginalStatusCode": 415, "OriginalMessage": "not an image that can be read"}
             return self._send(424, json.dumps(refusal).encode(), "x-amzn-errortype: ModelError")
-        *probabilities, ood = json.loads(body[len(PNG) :].split(b"\n")[0])
+        *probabilities, ood = read_wish(body)
         attributes = f"X-Amzn-SageMaker-Custom-Attributes: ood={ood},model=stand-in"
         return self._send(200, json.dumps(probabilities).encode(), attributes)
 

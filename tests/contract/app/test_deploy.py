@@ -83,6 +83,18 @@ def test_a_deployment_that_fails_says_why_and_is_rolled_back(
     application.scones("app", "delete", "--stack", "broken", "--yes")
 
 
+def test_the_same_definitions_run_as_express(application: Application, second: str) -> None:
+    """Photos that are not there need no endpoint, and go through the failing half of the machine."""
+    stack = ("--stack", second)
+    application.scones("app", "deploy", *stack, "-p", "WorkflowType=EXPRESS", "--yes")
+    done = application.scones("workflow", "run", "incoming/d/none.png", *stack, "--json", check=False)
+    assert json.loads(done.stdout)["checkins"][0]["outcome"] == "InvalidImage", done.stderr
+    keys = application.directory / "keys.json"
+    keys.write_text('["backlog/a.png", "backlog/b.png"]')
+    line = ("workflow", "batch", "--keys", str(keys), "--tolerate", "100", *stack, "--json")
+    assert json.loads(application.scones(*line).stdout)["outcomes"] == {"InvalidImage": 2}
+
+
 def test_delete_leaves_nothing_and_says_so(application: Application, second: str) -> None:
     bucket = json.loads(application.scones("app", "outputs", "--stack", second, "--json").stdout)[
         "BucketName"

@@ -135,3 +135,28 @@ def test_the_same_event_twice_starts_one_execution(application: Application) -> 
         for e in page["executions"]
     ]
     assert sum(key in text for text in inputs) == 1
+
+
+def test_show_tells_the_states_by_name_or_arn(application: Application) -> None:
+    record = check_in(application, "unsure.png", draw(0.6))
+    for given in (record["execution"], record["execution"].rpartition(":")[2]):
+        found = json.loads(application.scones("workflow", "show", given, "--json").stdout)
+        assert [step["state"] for step in found["steps"]][:3] == [
+            "SerializeImage", "ClassifyImage", "FilterInferences",
+        ]  # fmt: skip
+        assert (found["status"], found["error"]) == ("FAILED", "LowConfidence")
+    done = application.scones("workflow", "show", "no-such-execution", check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_simulated_drivers_all_get_an_outcome(application: Application) -> None:
+    done = application.scones(
+        "workflow", "simulate", "--rate", "8", "--duration", "3", "--mix", "bicycle=3,text=1", "--json"
+    )
+    found = json.loads(done.stdout)
+    assert found["without_outcome"] == 0
+    assert found["sent"] == sum(sum(outcomes.values()) for outcomes in found["outcomes"].values()) > 5
+    assert set(found["outcomes"]["bicycle"]) == {"ROUTED"}
+    assert set(found["outcomes"].get("text", {"InvalidImage": 0})) == {"InvalidImage"}
+    assert application.scones("workflow", "simulate", "--burst", "fast", check=False).returncode == 2

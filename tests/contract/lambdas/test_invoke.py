@@ -118,6 +118,13 @@ def test_payloads_end_at_6_mb(cloud: Cloud) -> None:
     assert invoke(cloud, "length", "x" * 6_000_000)[0] == 6_000_000
 
 
+def test_asynchronous_events_end_at_1_mb(cloud: Cloud) -> None:
+    cloud.create_function("nothing", "def handler(event, context): pass")
+    assert invoke(cloud, "nothing", "x" * 1_000_000, InvocationType="Event")[1]["StatusCode"] == 202
+    with pytest.raises(ClientError, match="RequestTooLargeException"):
+        invoke(cloud, "nothing", "x" * 1_100_000, InvocationType="Event")
+
+
 def test_an_event_is_json(cloud: Cloud) -> None:
     cloud.create_function("echo", "def handler(event, context): return event")
     with pytest.raises(ClientError, match="InvalidRequestContentException"):

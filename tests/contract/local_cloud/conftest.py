@@ -34,9 +34,11 @@ class LocalCloud:
     def run(self, command: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run `scones COMMAND --state-dir … ARGUMENTS`."""
         line = [sys.executable, "-m", "scones", command, "--state-dir", str(self.state_dir), *arguments]
-        return subprocess.run(
-            line, env=self.environment, cwd=self.state_dir.parent, capture_output=True, text=True, check=check
+        done = subprocess.run(
+            line, env=self.environment, cwd=self.state_dir.parent, capture_output=True, text=True, check=False
         )
+        assert not check or done.returncode == 0, f"scones {command}: {done.stdout}{done.stderr}"
+        return done
 
     def up(self, *arguments: str) -> dict[str, Any]:
         """Start it on a free port and say what `up --json` says."""

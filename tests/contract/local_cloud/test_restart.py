@@ -143,6 +143,39 @@ def test_everything_survives_kill_and_stop(
         end()
 
 
+def test_objects_with_any_key_survive(make_cloud: Callable[..., Any]) -> None:
+    keys = [
+        "a",
+        "a/b",
+        "a/b/c",
+        "folder/",
+        "x//y",
+        "../up",
+        "ü/é ?&=+%20.png",
+        "k" * 900,
+        "one.tmp",
+        "two.meta.json",
+    ]
+    own = make_cloud()
+    own.up()
+    client = own.session()
+    client("s3").create_bucket(Bucket="bucket")
+    for key in keys:
+        client("s3").put_object(Bucket="bucket", Key=key, Body=key.encode(), ContentType="text/scones")
+    client("s3").copy_object(Bucket="bucket", Key="copy", CopySource={"Bucket": "bucket", "Key": "a/b"})
+    client("s3").delete_object(Bucket="bucket", Key="x//y")
+    own.kill()
+    own.up()
+    client = own.session()
+    expected = {key: key for key in keys if key != "x//y"} | {"copy": "a/b"}
+    assert {entry["Key"] for entry in client("s3").list_objects_v2(Bucket="bucket")["Contents"]} == set(
+        expected
+    )
+    for key, text in expected.items():
+        got = client("s3").get_object(Bucket="bucket", Key=key)
+        assert (got["Body"].read().decode(), got["ContentType"]) == (text, "text/scones")
+
+
 def test_metrics_and_logs_are_kept_by_a_stop(make_cloud: Callable[..., Any]) -> None:
     from time import time
 

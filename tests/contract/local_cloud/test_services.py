@@ -283,28 +283,41 @@ def test_a_stack_is_created_updated_and_deleted(client: Client) -> None:
     assert "stack-bucket" not in [bucket["Name"] for bucket in client("s3").list_buckets()["Buckets"]]
 
 
-def test_a_sam_template_is_deployed_by_change_set(client: Client) -> None:
-    cloudformation = client("cloudformation")
+def deploy(client: Client, template: dict[str, Any], kind: str) -> None:
+    """What `sam deploy` does: a change set of `kind`, made, awaited and executed."""
+    cloudformation, name = client("cloudformation"), kind.lower()
     cloudformation.create_change_set(
         StackName="sam",
-        ChangeSetName="first",
-        ChangeSetType="CREATE",
-        TemplateBody=json.dumps(SAM),
+        ChangeSetName=name,
+        ChangeSetType=kind,
+        TemplateBody=json.dumps(template),
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
-    cloudformation.get_waiter("change_set_create_complete").wait(
-        StackName="sam", ChangeSetName="first", WaiterConfig={"Delay": 0.1, "MaxAttempts": 200}
-    )
-    cloudformation.execute_change_set(StackName="sam", ChangeSetName="first")
-    wait_stack(client, "sam", "create_complete")
-    answer = client("lambda").invoke(FunctionName="stack-greet", Payload=b'{"name": "driver"}')
-    assert json.loads(answer["Payload"].read()) == {"hello": "driver"}
+    patience = {"Delay": 0.1, "MaxAttempts": 300}
+    waiter = cloudformation.get_waiter("change_set_create_complete")
+    waiter.wait(StackName="sam", ChangeSetName=name, WaiterConfig=patience)
+    cloudformation.execute_change_set(StackName="sam", ChangeSetName=name)
+    wait_stack(client, "sam", f"{name}_complete")
+
+
+def test_a_sam_template_is_deployed_updated_and_deleted(client: Client) -> None:
+    def greet() -> Any:
+        answer = client("lambda").invoke(FunctionName="stack-greet", Payload=b'{"name": "driver"}')
+        return json.loads(answer["Payload"].read())
+
+    deploy(client, SAM, "CREATE")
+    assert greet() == {"hello": "driver"}
     machines = client("stepfunctions").list_state_machines()["stateMachines"]
     assert "stack-machine" in [machine["name"] for machine in machines]
-    cloudformation.delete_stack(StackName="sam")
-    cloudformation.get_waiter("stack_delete_complete").wait(
-        StackName="sam", WaiterConfig={"Delay": 0.1, "MaxAttempts": 200}
+    changed = json.loads(json.dumps(SAM).replace("'hello'", "'goodbye'"))
+    deploy(client, changed, "UPDATE")
+    assert greet() == {"goodbye": "driver"}
+    client("cloudformation").delete_stack(StackName="sam")
+    client("cloudformation").get_waiter("stack_delete_complete").wait(
+        StackName="sam", WaiterConfig={"Delay": 0.1, "MaxAttempts": 300}
     )
+    with pytest.raises(ClientError, match="ResourceNotFound"):
+        greet()
 
 
 def test_a_template_with_an_unknown_resource_is_refused(client: Client) -> None:

@@ -162,5 +162,5 @@ def test_a_package_must_be_approved_before_it_is_deployed(
     sagemaker.create_model(ModelName=name, Containers=[container], ExecutionRoleArn=ROLE)
     approved = sagemaker.list_model_packages(ModelPackageGroupName=name, ModelApprovalStatus="Approved")
     assert [package["ModelPackageVersion"] for package in approved["ModelPackageSummaryList"]] == [2]
-    with pytest.raises(ClientError, match="still has Model Packages"):
+    with pytest.raises(sagemaker.exceptions.ConflictException, match="still has Model Packages"):
         sagemaker.delete_model_package_group(ModelPackageGroupName=name)

@@ -143,3 +143,13 @@ def test_a_transform_that_its_model_refuses_is_failed(
     job = transform(sagemaker, model, bucket)
     assert job["TransformJobStatus"] == "Failed"
     assert "500: told to fail" in job["FailureReason"]
+
+
+def test_a_container_is_a_host_of_its_own_name(sagemaker: Any, s3: Any, bucket: str, name: str) -> None:
+    script = (
+        "import socket, json; host = json.load(open('/opt/ml/config/resourceconfig.json'))['current_host']"
+    )
+    check = f"{script}; assert socket.gethostbyname(host) == '127.0.0.1', host"
+    s3.put_object(Bucket=bucket, Key="in/a.txt", Body=b"photo")
+    job = process(sagemaker, processing_request(name, bucket, ContainerEntrypoint=["python3", "-c", check]))
+    assert job["ProcessingJobStatus"] == "Completed", job

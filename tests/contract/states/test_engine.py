@@ -215,3 +215,10 @@ def test_executions_are_counted(cloud: Cloud, machines: Machines) -> None:
         )  # fmt: skip
         counted[name] = sum(point["Sum"] for point in found["Datapoints"])
     assert counted == {"ExecutionsStarted": 3, "ExecutionsSucceeded": 2, "ExecutionsFailed": 1}
+
+
+def test_a_failure_without_a_cause_ends_the_execution(machines: Machines) -> None:
+    found = machines.run(
+        {"StartAt": "F", "States": {"F": {"Type": "Fail", "Cause": None, "Error": "x" * 300}}}
+    )
+    assert (found["status"], found["error"]) == ("FAILED", "x" * 256)

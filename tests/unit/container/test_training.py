@@ -66,6 +66,7 @@ def test_sigterm_saves_what_was_learnt_and_exits_cleanly(job: Job, start_job: Ca
     run = open_artifact(base / "model").run
     assert run["stopped"] == "signal"
     assert 2 <= len(run["history"]) < 500
+    assert (base / "checkpoints" / "checkpoint.pt").exists()
 
 
 def break_nothing(base: Path) -> None: ...

@@ -134,6 +134,12 @@ def test_hostile_members(make_archive: Make, member: tuple[Any, bytes], expected
     refuse(make_archive(extra=[member]), expected)
 
 
+def test_headers_that_tarfile_trips_over(make_archive: Make) -> None:
+    sparse = tarfile.TarInfo("cifar-100-python/x")
+    sparse.pax_headers = {"GNU.sparse.map": "no numbers", "GNU.sparse.size": "3"}
+    refuse(make_archive(extra=[(sparse, b"abc")]), "not a tar archive that can be read|neither a plain file")
+
+
 def test_a_size_bomb(make_archive: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive_module, "MOST_BYTES", 1 << 22)
     path = make_archive(extra=[("zeros", b"\0" * (1 << 23))])

@@ -106,6 +106,8 @@ def test_the_sample_says_what_it_is(run: Any, monkeypatch: pytest.MonkeyPatch, t
         (("stage", "--source", "sample", "--classes", "bicycle,car"), 2, "The source has no class 'car'."),
         (("stage", "--source", "sample", "--classes", "bicycle"), 2, "give two or more"),
         (("stage", "--seed", "x"), 2, "'x' is not a valid integer"),
+        (("stage", "--source", "x.tar.gz", "--sha256", "12"), 2, "'12' is no SHA-256"),
+        (("stage", "--source", "sample", "--sha256", "1" * 64), 2, "belongs to an archive"),
         (("stage", "--source", "folder:none"), 1, "There is no folder none."),
         (("stage", "--source", "ftp://host/x"), 1, "There is no archive"),
         (("describe", "nothing"), 1, "nothing holds no staged dataset."),

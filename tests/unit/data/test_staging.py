@@ -7,10 +7,12 @@ import json
 import os
 import pickle
 import random
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -214,25 +216,31 @@ NO_PERMISSION = LIMITED + "os.geteuid() or os.setuid(65534); "
 STAGE = "from scones.cli import main; main(['data', 'stage', '--source', sys.argv[1], '--to', sys.argv[2]])"
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may read, which those of pytest are not."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
 @pytest.mark.parametrize(
     ("prelude", "expected"), [(FULL_DISK, "File too large"), (NO_PERMISSION, "Permission denied")]
 )
 def test_a_target_that_cannot_be_written(
-    make_archive: Make, tmp_path: Path, prelude: str, expected: str
+    make_archive: Make, open_folder: Path, prelude: str, expected: str
 ) -> None:
-    archive = make_archive()
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)  # readable to a user without rights, who may not write
-    archive.chmod(0o644)
-    locked = tmp_path / "locked"
+    archive = open_folder / "cifar.tar.gz"
+    shutil.copyfile(make_archive(), archive)
+    locked = open_folder / "locked"
     locked.mkdir(mode=0o755 if prelude == FULL_DISK else 0o555)
     done = subprocess.run(
         [sys.executable, "-c", prelude + STAGE, str(archive), str(locked / "set")],
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"HOME": str(tmp_path)},
-        cwd=tmp_path,
+        env=os.environ | {"HOME": str(open_folder)},
+        cwd=open_folder,
     )
     assert done.returncode == 1, done.stderr
     assert expected in done.stderr.replace("\n", " ")
@@ -255,6 +263,27 @@ def test_reading_what_is_no_dataset(make_archive: Make, tmp_path: Path, damage: 
     damage(tmp_path / "set")
     with pytest.raises(DataError, match=expected):
         read_dataset(tmp_path / "set")
+
+
+def test_reading_a_dataset_that_points_elsewhere(make_archive: Make, tmp_path: Path) -> None:
+    stage_to(tmp_path / "set", make_archive())
+    table, commit = tmp_path / "set" / "images.csv", tmp_path / "set" / "dataset.json"
+    before = table.read_bytes()
+    table.write_bytes(before.replace(b"test_0001.png", b"../../../etc/passwd"))
+    digests = [f"sha256:{hashlib.sha256(content).hexdigest()}" for content in (before, table.read_bytes())]
+    commit.write_text(commit.read_text().replace(*digests))
+    with pytest.raises(DataError, match="is no image of a split"):
+        read_dataset(tmp_path / "set")
+
+
+def test_a_target_that_is_a_link(make_archive: Make, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    stage_to(tmp_path / "link", make_archive())
+    stage_to(tmp_path / "link", make_archive())
+    assert (tmp_path / "link").is_symlink()
+    assert len(read_dataset(tmp_path / "real").images) == 50
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cifar.tar.gz", "link", "real"]
 
 
 def test_reading_another_version(make_archive: Make, tmp_path: Path) -> None:

@@ -98,6 +98,14 @@ def test_what_the_container_cannot_read_is_an_invalid_image(
         handler.handler({"image_data": IMAGE}, None)
 
 
+def test_the_container_s_sentence_is_passed_on(load: Load, endpoint: type[Endpoint]) -> None:
+    message = json.dumps({"error": "The content is not a picture."})
+    endpoint.answer = refuse("ModelError", 424, OriginalStatusCode=415, OriginalMessage=message)
+    handler = load("classify_image")
+    with pytest.raises(handler.InvalidImage, match=r"read the photo: The content is not a picture\.$"):
+        handler.handler({"image_data": IMAGE}, None)
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -33,7 +34,8 @@ Pictures = list[NDArray[np.uint8]]
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Staged data and a model of the quick recipe, made by the commands, once for all workers."""
-    folder = tmp_path_factory.getbasetemp().parent / "two-wheelers"
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "two-wheelers"
     folder.mkdir(exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -83,7 +85,8 @@ def test_it_is_accurate_and_small(place: Path, plain: NDArray[Any], data: Datase
 def compress(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=85)
-    return np.asarray(Image.open(buffer))
+    with Image.open(buffer) as image:
+        return np.asarray(image)
 
 
 @pytest.mark.parametrize(

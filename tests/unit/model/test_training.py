@@ -14,6 +14,7 @@ from scones.errors import ModelError
 from scones.model import training
 from scones.model.augmentation import augment, make_outliers
 from scones.model.dataset import Dataset
+from scones.model.head import to_tensor
 from scones.model.recipe import Recipe
 from scones.model.training import Epoch, Trained, check_memory, choose_side, train
 
@@ -121,7 +122,7 @@ def test_the_side_grows_to_the_full_size(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("side", [48, 96])
 def test_varied_pictures_are_pictures_and_differ(drawn: Dataset, side: int) -> None:
-    pixels = training.to_tensor(drawn.splits["train"].pixels)
+    pixels = to_tensor(drawn.splits["train"].pixels)
     generator = torch.Generator().manual_seed(0)
     first, second = augment(pixels, side, generator), augment(pixels, side, generator)
     strangers = make_outliers(pixels, 12, side, generator)

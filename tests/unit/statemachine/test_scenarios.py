@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from local_cloud.states.scenarios import Scenario, check, load
 
 ROOT = Path(__file__).parents[3]
