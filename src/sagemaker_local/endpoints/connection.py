@@ -1,8 +1,7 @@
 """A small HTTP/1.1 client for the loopback connections to workers: kept alive, one request at a time on each.
 
-httpx costs about a millisecond a request, as much as a small model; httptools' parser under an asyncio
-protocol costs a tenth of it (benchmarks/endpoint.py), and nothing more of HTTP is needed between us and a
-worker.
+A request through httpx took 1.9 ms of processor time, through this 0.07 ms (benchmarks/invocation.json), and
+nothing more of HTTP is needed between us and a worker.
 """
 
 from __future__ import annotations
