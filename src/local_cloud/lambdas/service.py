@@ -7,7 +7,6 @@ import secrets
 import shutil
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +24,11 @@ Handler = Callable[..., Awaitable[Answer]]
 
 
 class Service:
-    """The pool and its files, and the functions of ministack that it replaces until it is closed."""
+    """The pool and its files, and the functions of ministack that it replaces for good.
+
+    They stay replaced when it is closed: what still arrives while the local cloud stops (a queue's message, a
+    state) is throttled, and never runs in ministack's own unbounded executor.
+    """
 
     def __init__(self, place: Path, endpoint_url: str, limits: Limits) -> None:
         shutil.rmtree(place, ignore_errors=True)  # nothing in it outlives a run
@@ -35,12 +38,10 @@ class Service:
         self._python = build_runtime(place / "runtime")
         self._code, self._layers = Unpacked(place / "code"), Unpacked(place / "layers")
         self._pool = Pool(limits)
-        self._restore = ExitStack()
         self._take_over()
 
     def close(self) -> None:
-        """End all environments, give ministack its functions back, remove the files."""
-        self._restore.close()
+        """End all environments and remove the files."""
         self._pool.close()
         shutil.rmtree(self._place, ignore_errors=True)
 
@@ -60,15 +61,10 @@ class Service:
             if not is_ours(lambda_svc._functions.get(function_name) or {}):
                 count(function_name, *values, **more)
 
-        self._replace(lambda_svc, "_execute_function", execute_function)
-        self._replace(lambda_svc, "_emit_lambda_metrics", emit_lambda_metrics)
-        self._replace(lambda_svc, "_inbound_invoke_depth", _depth_of_request)
-        app.SERVICE_HANDLERS["lambda"] = _checked(handle := app.SERVICE_HANDLERS["lambda"])
-        self._restore.callback(app.SERVICE_HANDLERS.__setitem__, "lambda", handle)
-
-    def _replace(self, module: Any, name: str, replacement: Any) -> None:
-        self._restore.callback(setattr, module, name, getattr(module, name))
-        setattr(module, name, replacement)
+        lambda_svc._execute_function = execute_function
+        lambda_svc._emit_lambda_metrics = emit_lambda_metrics
+        lambda_svc._inbound_invoke_depth = _depth_of_request
+        app.SERVICE_HANDLERS["lambda"] = _checked(app.SERVICE_HANDLERS["lambda"])
 
     def _execute(self, record: Mapping[str, Any], event: Any) -> dict[str, Any]:
         """Invoke a function; the result in the form that ministack's executors have."""
