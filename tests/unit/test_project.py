@@ -77,7 +77,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_commands_in_the_documentation_exist(page: Path) -> None:
     """Every `scones …` in a code block names a command that exists, and options that it has."""
     blocks = re.findall(r"^```(?:bash|sh|console)?\n(.*?)^```", page.read_text(), re.M | re.S)
-    lines = [line.strip().removeprefix("$ ") for block in blocks for line in block.splitlines()]
+    lines = [part.strip() for block in blocks for line in block.splitlines() for part in line.split("&&")]
     for line in lines:
         if line.startswith("scones "):
             check_command(line.partition("#")[0].split()[1:], f"{page.name}: {line}")
