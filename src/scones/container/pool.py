@@ -1,11 +1,11 @@
 """The threads that decode images and run the model, with a bound on the requests that wait for them.
 
 Images are decoded on one set of threads and inferred on another: Pillow and ONNX Runtime both let go of the
-GIL, so a large photo being decoded holds nobody up. Each inference thread takes its share of the images that
-wait at that moment, of one size, as one batch; it never waits for a batch to fill. In a trial on two shared
-cores an image took 3.5 ms of processor time alone, 2.4 ms in a batch of eight, no less in larger ones, and 7.8 ms
-with a second ONNX Runtime thread, which mostly spins; benchmarks/endpoint.py measures the bound with and without
-batches.
+GIL, so a large photo being decoded holds nobody up. Each inference thread takes its share of the images
+that wait at that moment, of one size, as one batch; it never waits for a batch to fill. In a trial on two
+shared cores an image took 3.5 ms of processor time alone, 2.4 ms in a batch of eight, no less in larger
+ones, and 7.8 ms with a second ONNX Runtime thread, which mostly spins; benchmarks/endpoint.py measures the
+bound with and without batches.
 """
 
 from __future__ import annotations
