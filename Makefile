@@ -5,7 +5,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-TESTS ?= tests
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check fix conformance lock clean
@@ -16,14 +15,19 @@ help:  ## show this list
 run: $(STAMP)  ## set everything up and do the main job
 	@$(BIN)/scones run $(ARGS)
 
-test: $(STAMP)  ## set everything up and run the tests
+test: $(STAMP)  ## set everything up and run the tests (a part: TESTS=tests/unit/data)
+ifdef TESTS
 	@$(BIN)/python -m pytest $(TESTS)
+else
+	@$(BIN)/python -m pytest -n auto --dist loadfile tests/unit
+	@$(BIN)/python -m pytest tests/contract tests/e2e
+endif
 
 check: $(STAMP)  ## what CI runs: format, lint, types, all tests, docs checks
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest $(TESTS)
+	$(MAKE) test
 
 fix: $(STAMP)  ## format and mend what can be mended
 	$(BIN)/ruff format .

@@ -1,10 +1,11 @@
 """Writes docs/reference/cli.md and docs/reference/settings.md from the code; a test compares them.
 
-python docs/build_reference.py
+python docs/build_reference.py [FOLDER]
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -48,11 +49,9 @@ def describe_settings() -> str:
 def describe_commands() -> str:
     """Every command's help."""
     lines = ["# Commands", "", "Made from the code by `python docs/build_reference.py`.", ""]
-    context = click.Context(cli, info_name="scones", max_content_width=100, terminal_width=100)
     for path, command in _walk(cli, "scones"):
-        inner = click.Context(command, info_name=path, parent=None, max_content_width=100, terminal_width=100)
+        inner = click.Context(command, info_name=path, terminal_width=100, **cli.context_settings)
         lines += [f"## `{path}`", "", "```text", command.get_help(inner).rstrip(), "```", ""]
-    context.close()
     return "\n".join(lines)
 
 
@@ -70,11 +69,11 @@ def _walk(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
 PAGES = {"settings.md": describe_settings, "cli.md": describe_commands}
 
 
-def main() -> None:
-    """Write every page."""
+def main(folder: Path = REFERENCE) -> None:
+    """Write every page into `folder`."""
     for name, describe in PAGES.items():
-        (REFERENCE / name).write_text(describe(), encoding="utf-8")
+        (folder / name).write_text(describe(), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(Path, sys.argv[1:]))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import runpy
+import subprocess
+import sys
 from pathlib import Path
 
-import pytest
-
-BUILDER = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "build_reference.py"))
+DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.parametrize("name", BUILDER["PAGES"])
-def test_the_reference_is_up_to_date(name: str) -> None:
-    written = (BUILDER["REFERENCE"] / name).read_text(encoding="utf-8")
-    assert written == BUILDER["PAGES"][name](), "run: python docs/build_reference.py"
+def test_the_reference_is_up_to_date(tmp_path: Path) -> None:
+    # In a process of its own: click remembers how a command was first asked for help.
+    subprocess.run([sys.executable, DOCS / "build_reference.py", tmp_path], check=True)
+    for made in tmp_path.iterdir():
+        assert (DOCS / "reference" / made.name).read_text() == made.read_text(), (
+            "run: python docs/build_reference.py"
+        )

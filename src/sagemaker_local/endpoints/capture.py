@@ -29,6 +29,9 @@ from sagemaker_local.endpoints.spec import CaptureSpec
 logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 1.0
+QUIET_SECONDS = (
+    5.0  # a file that nothing came to for so long is finished, so that nobody waits a minute for it
+)
 MOST_WAITING = 256 * 1024**2  # bytes in memory; a disk slower than that loses records rather than requests
 LEAST_DISK = 512 * 1024**2  # capture stops while less is free (SageMaker stops it, too, on a full disk)
 LONGEST_PAUSE = 30.0  # seconds between tries to upload
@@ -51,6 +54,7 @@ class _Batch:
     path: Path
     length: int = 0
     begun: float = field(default_factory=time.monotonic)
+    touched: float = field(default_factory=time.monotonic)
 
     @property
     def open_path(self) -> Path:
@@ -68,6 +72,7 @@ class _Batch:
                 stream.truncate(self.length)
                 raise
         self.length += len(content)
+        self.touched = time.monotonic()
 
 
 class CaptureWriter:
@@ -143,9 +148,10 @@ class CaptureWriter:
 
     def _finish(self, everything: bool) -> None:
         # The first record waited for up to one step, and the next chance comes a step later.
-        oldest = time.monotonic() - (self._roll_seconds - 2 * FLUSH_SECONDS)
+        now = time.monotonic()
+        oldest, quiet = now - (self._roll_seconds - 2 * FLUSH_SECONDS), now - QUIET_SECONDS
         for folder, batch in list(self._batches.items()):
-            if everything or batch.begun <= oldest:
+            if everything or batch.begun <= oldest or batch.touched <= quiet:
                 del self._batches[folder]
                 if batch.length:
                     batch.open_path.rename(batch.path)

@@ -123,13 +123,13 @@ def list_tiles(summary: dict[str, Any]) -> list[Tile]:
         ),
         Tile("Coverage", f"{model['coverage']:.1%}", f"at a threshold of {model['threshold']:g}"),
         Tile("Accuracy when sure", f"{model['selective_accuracy']:.1%}", "of those above the threshold"),
-        Tile("Calibration error", f"{model['ece']:.3f}", "expected, over ten bins"),
+        Tile("Calibration error", f"{model['ece']:.3f}", "expected; 0 is best"),
         Tile("Check-ins", f"{workflow['executions']:,}", f"{workflow['routed']:,} routed"),
         Tile("Failed", f"{workflow['failed']:,}", "executions without an outcome", workflow["failed"] == 0),
         Tile(
             "Endpoint",
             f"{endpoint['p95_ms']:.0f} ms",
-            f"95% of answers; half within {endpoint['p50_ms']:.0f} ms",
+            f"95% of classify states; half within {endpoint['p50_ms']:.0f} ms",
         ),
         Tile(
             "Captured",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from sagemaker_local.endpoints import CaptureSpec, EndpointError, EndpointFleet
+from sagemaker_local.endpoints import CaptureSpec, EndpointError, EndpointFleet, capture
 from sagemaker_local.endpoints.capture import CaptureDelivery, CaptureWriter, locate_spool
 from sagemaker_local.endpoints.capture_record import Invocation, format_record
 
@@ -152,6 +152,17 @@ def test_sampling_takes_its_share_and_errors_are_not_captured(place: Place) -> N
 
     place.run(test)
     assert 50 <= len(read_captured(place)) <= 130  # 90 expected, sd 8
+
+
+def test_a_file_is_finished_when_nothing_more_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture, "QUIET_SECONDS", 1.0)
+    writer = CaptureWriter(JSON_OUT, "bikes", tmp_path, roll_seconds=60)
+    writer.offer(invoke(1, time.time()))
+    deadline = time.monotonic() + 30
+    while not list(tmp_path.rglob("*.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert len(list(tmp_path.rglob("*.jsonl"))) == 1
+    writer.close()
 
 
 def test_batches_are_split_by_hour_and_rolled_by_time(tmp_path: Path) -> None:
