@@ -79,7 +79,6 @@ def run(
 def perform(cloud: Cloud, plan: Plan, out: Path) -> dict[str, Any]:
     """Every step in turn; the summary."""
     from scones.aws import endpoints
-    from scones.aws.captures import read_captures
     from scones.report.page import Run, write_report
     from scones.report.record import save_run
     from scones.run import steps, traffic
@@ -111,8 +110,7 @@ def perform(cloud: Cloud, plan: Plan, out: Path) -> dict[str, Any]:
         images = traffic.send_images(cloud, outputs, staged.local, wave, plan.checkins, step)
     place = f"{deployment.capture}/{endpoint.name}"
     with show_step("Reading what the endpoint captured"):
-        steps.await_captures(cloud, place, len(images))
-        captures = list(read_captures(place, client=cloud.client("s3")))
+        captures = steps.await_captures(cloud, place, len(images))
         rows = traffic.collect_rows(cloud, outputs["RouteDeliveryArn"], images, captures, staged.local)
     summary = summarize(staged.local, measures, gate, endpoint.name, rows, str(out))
     with show_step("Writing the report"):

@@ -13,6 +13,7 @@ import numpy as np
 
 from scones import __version__
 from scones.aws import endpoints, stacks, training_jobs, workspace
+from scones.aws.captures import Capture, read_captures
 from scones.aws.orders import seed_bays, seed_orders
 from scones.aws.sessions import Cloud, translate_errors
 from scones.data import Dataset, read_dataset, stage
@@ -193,15 +194,14 @@ def deploy_application(cloud: Cloud, plan: Plan, tell: Tell = _ignore) -> dict[s
     return outputs
 
 
-def await_captures(cloud: Cloud, place: str, wanted: int, patience: float = 90) -> None:
-    """Wait until `wanted` captures are in S3: an endpoint delivers within a minute, AWS within a few.
+def await_captures(cloud: Cloud, place: str, wanted: int, patience: float = 90) -> list[Capture]:
+    """The captures in S3, once there are `wanted`: an endpoint delivers within a minute, AWS within a few.
 
-    Returns without them after `patience` seconds; the report says how many there are.
+    Returns those that there are after `patience` seconds; the report says how many there are.
     """
-    from scones.aws.captures import read_captures
-
     deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        if sum(1 for _ in read_captures(place, client=cloud.client("s3"))) >= wanted:
-            return
+    while True:
+        captures = list(read_captures(place, client=cloud.client("s3")))
+        if len(captures) >= wanted or time.monotonic() > deadline:
+            return captures
         time.sleep(2)
