@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from scones.data.archive import SIDE, Archive, Rows
 from scones.data.collection import Collection, find_classes
-from scones.data.png import encode_png
+from scones.data.png import encode_pngs
 
 
 def select_rows(archive: Archive, classes: Sequence[str], source: dict[str, Any]) -> Collection:
@@ -33,7 +33,7 @@ def select_rows(archive: Archive, classes: Sequence[str], source: dict[str, Any]
         splits=["train"] * len(train) + ["test"] * len(test),
         sizes=[(SIDE, SIDE)] * len(images),
         thumbnails=images,
-        read=lambda index: encode_png(images[index]),
+        read=lambda start, stop: encode_pngs(images[start:stop]),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ class Collection:
 
     `splits[i]` is "train", "test", or "" where the source has no splits; `sizes[i]` is (width, height);
     `thumbnails` is (n, 32, 32, 3) uint8 for the search of near-duplicates, or None if there can be none;
-    `read(i)` gives the bytes of the image file.
+    `read(start, stop)` gives the bytes of those image files.
     """
 
     source: dict[str, Any]
@@ -40,7 +40,7 @@ class Collection:
     splits: list[str]
     sizes: list[tuple[int, int]]
     thumbnails: NDArray[np.uint8] | None
-    read: Callable[[int], bytes]
+    read: Callable[[int, int], Iterable[bytes]]
 
 
 def find_classes(wanted: Sequence[str], known: Sequence[str]) -> list[int]:

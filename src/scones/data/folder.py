@@ -75,7 +75,7 @@ def read_folder(
         splits=[""] * len(good),
         sizes=[photo.size for photo in photos],
         thumbnails=np.stack([photo.thumbnail for photo in photos]) if photos else None,
-        read=lambda index: _read_photo(photos[index]),
+        read=lambda start, stop: map(_read_photo, photos[start:stop]),
     )
 
 

@@ -9,43 +9,39 @@ from __future__ import annotations
 
 import struct
 import zlib
-from functools import cache
-from itertools import chain
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_MOST_STORED = 0xFFFF  # bytes in a block
+_MOST_STORED = 0xFFFF  # bytes in a stored block, of which each file has one
 _END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
+_pack = struct.Struct(">I").pack
 
 
-def encode_png(pixels: NDArray[np.uint8]) -> bytes:
-    """PNG file (8-bit RGB) of pixels (height, width, 3). W3C PNG specification, 3rd edition, section 5."""
-    height, width, _ = pixels.shape
-    lines = np.zeros((height, 1 + 3 * width), dtype=np.uint8)  # each line starts with filter type 0, none
-    lines[:, 1:] = pixels.reshape(height, 3 * width)
-    data = b"IDAT" + _store(lines.tobytes())
-    size, crc = _number(len(data) - 4), _number(zlib.crc32(data))
-    return b"".join((_start(width, height), size, data, crc, _END))
+def encode_pngs(pixels: NDArray[np.uint8]) -> Iterator[bytes]:
+    """PNG files (8-bit RGB) of pixels (n, height, width, 3), at most 64 kB each.
+
+    W3C PNG specification, 3rd edition, section 5; the pixels as a zlib stream (RFC 1950) of one stored block
+    (RFC 1951, section 3.2.4).
+    """
+    count, height, width, _ = pixels.shape
+    lines = np.zeros((count, height, 1 + 3 * width), dtype=np.uint8)  # a line starts with filter type 0, none
+    lines[:, :, 1:] = pixels.reshape(count, height, 3 * width)
+    size = height * (1 + 3 * width)
+    if size > _MOST_STORED:
+        raise ValueError(f"{width}x{height} pixels are no thumbnail.")
+    before = b"IDAT\x78\x01" + struct.pack("<BHH", 1, size, ~size & 0xFFFF)
+    start = _encode_start(width, height) + _pack(len(before) - 4 + size + 4) + before
+    checked, everything = zlib.crc32(before), lines.tobytes()
+    for first in range(0, len(everything), size):
+        data = everything[first : first + size]
+        check = _pack(zlib.adler32(data))
+        yield b"".join((start, data, check, _pack(zlib.crc32(check, zlib.crc32(data, checked))), _END))
 
 
-def _store(data: bytes) -> bytes:
-    """A zlib stream (RFC 1950) of stored blocks (RFC 1951, section 3.2.4)."""
-    starts = range(0, len(data), _MOST_STORED)
-    blocks = [data[start : start + _MOST_STORED] for start in starts]
-    heads = [
-        struct.pack("<BHH", start == starts[-1], len(b), ~len(b) & 0xFFFF)
-        for start, b in zip(starts, blocks, strict=True)
-    ]
-    return b"".join((b"\x78\x01", *chain(*zip(heads, blocks, strict=True)), _number(zlib.adler32(data))))
-
-
-@cache
-def _start(width: int, height: int) -> bytes:
+def _encode_start(width: int, height: int) -> bytes:
     """Signature and IHDR chunk."""
     header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"".join((_SIGNATURE, _number(len(header) - 4), header, _number(zlib.crc32(header))))
-
-
-_number = struct.Struct(">I").pack
+    return b"".join((_SIGNATURE, _pack(len(header) - 4), header, _pack(zlib.crc32(header))))

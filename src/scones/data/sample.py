@@ -41,7 +41,7 @@ def draw_sample(classes: Sequence[str], seed: int, size: int, note: str, progres
         splits=["train" if number < TRAIN else "test" for _, number in numbers],
         sizes=[(size, size)] * len(numbers),
         thumbnails=None,
-        read=files.__getitem__,
+        read=lambda start, stop: files[start:stop],
     )
 
 

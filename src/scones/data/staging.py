@@ -99,8 +99,7 @@ def _write_files(
 
     def write(start: int) -> list[str]:
         digests = []
-        for index in range(start, min(start + BATCH, count)):
-            content = collection.read(index)
+        for index, content in enumerate(collection.read(start, min(start + BATCH, count)), start):
             _write_file(f"{folder}/{splits[index]}/{collection.names[index]}", content)
             digests.append(hashlib.sha256(content).hexdigest())
         return digests

@@ -40,7 +40,7 @@ BATCH = 4096  # pairs whose detail is compared at a time
 ROWS = 128  # pictures or pairs worked on at a time, which bounds memory
 # Products are made in pieces of at most 2^18 multiplications, up to which OpenBLAS starts no threads: they
 # wait by spinning, which cost this search five times its processor time on a busy machine.
-PIECE_ROWS, PIECE_COLUMNS = 4, 1024
+PIECE_ROWS, PIECE_COLUMNS = 8, 1024
 
 Pair = tuple[int, int, float]
 Floats = NDArray[np.float32]
@@ -51,27 +51,26 @@ def find_twins(thumbnails: NDArray[np.uint8], progress: Progress = ignore_progre
     """Pairs (i, j, similarity) of near-duplicates, i < j, among thumbnails (n, 32, 32, 3), best first."""
     found: dict[tuple[int, int], float] = dict.fromkeys(_find_equal(thumbnails), 1.0)
     colours = _coarsen(thumbnails)
-    grey = _standardise(colours.mean(axis=3)).reshape(-1, GRID * GRID)
+    halves = _fold(_standardise(colours.mean(axis=3)))
     waiting: list[Candidates] = []
     for start in range(0, len(thumbnails), ROWS):
         progress("Looking for near-duplicates", start, len(thumbnails))
-        for column, mirrored in product(range(start, len(thumbnails), PIECE_COLUMNS), (False, True)):
-            waiting.append(_find_candidates(colours, grey, start, column, mirrored))
+        for column in range(start, len(thumbnails), PIECE_COLUMNS):
+            waiting += _find_candidates(halves, start, column)
         # Together, as pictures recur and their detail is extracted once; not all, for memory's sake.
         if sum(len(one.first) for one in waiting) >= BATCH or start + ROWS >= len(thumbnails):
-            _look_closely(thumbnails, _join(waiting), found)
+            _look_closely(thumbnails, colours, _join(waiting), found)
             waiting = []
     progress("Looking for near-duplicates", len(thumbnails), len(thumbnails))
     return sorted(((i, j, value) for (i, j), value in found.items()), key=lambda pair: (-pair[2], pair))
 
 
 class Candidates(NamedTuple):
-    """Pairs of pictures, whether the second is mirrored, and how alike they are coarsely."""
+    """Pairs of pictures, and whether the second is mirrored."""
 
     first: Indexes
     second: Indexes
     mirrored: NDArray[np.bool]
-    coarse: Floats
 
 
 def _join(parts: list[Candidates]) -> Candidates:
@@ -79,9 +78,13 @@ def _join(parts: list[Candidates]) -> Candidates:
 
 
 def _look_closely(
-    thumbnails: NDArray[np.uint8], pairs: Candidates, found: dict[tuple[int, int], float]
+    thumbnails: NDArray[np.uint8], colours: Floats, pairs: Candidates, found: dict[tuple[int, int], float]
 ) -> None:
-    similarity = (pairs.coarse + _compare_detail(thumbnails, pairs)) / 2
+    coarse = _compare_colours(colours, pairs)
+    kept = coarse >= LEAST_COARSE
+    pairs = Candidates(pairs.first[kept], pairs.second[kept], pairs.mirrored[kept])
+    coarse = coarse[kept]
+    similarity = (coarse + _compare_detail(thumbnails, pairs, coarse)) / 2
     for i, j, value in zip(pairs.first.tolist(), pairs.second.tolist(), similarity.tolist(), strict=True):
         if value >= THRESHOLD:
             found[i, j] = max(value, found.get((i, j), value))
@@ -115,25 +118,42 @@ def _standardise(images: Floats) -> Floats:
     return _normalise(images - images.mean(axis=(1, 2), keepdims=True))
 
 
-def _find_candidates(colours: Floats, grey: Floats, start: int, column: int, mirrored: bool) -> Candidates:
-    """ROWS pictures from `start` with later ones, of those from `column`, that look alike coarsely."""
-    flip = -1 if mirrored else 1
-    rows, others = grey[start : start + ROWS], grey[column : column + PIECE_COLUMNS]
-    rows = np.pad(rows, ((0, -len(rows) % PIECE_ROWS), (0, 0)))
-    others = others.reshape(-1, GRID, GRID)[:, :, ::flip].reshape(-1, GRID * GRID)
-    correlation = rows.reshape(-1, PIECE_ROWS, GRID * GRID) @ others.T
-    first, second = np.nonzero(correlation.reshape(len(rows), -1) >= LEAST_GREY)
+def _fold(grey: Floats) -> tuple[Floats, Floats]:
+    """Images (n, 8, 8) as what mirroring keeps and what it turns into its negative, (n, 32) each.
+
+    The product of two images is the sum of the products of these halves, and with one of the two mirrored it
+    is their difference: both correlations for the price of one.
+    """
+    left, right = grey[:, :, : GRID // 2], grey[:, :, : -GRID // 2 - 1 : -1]
+    scale = np.float32(np.sqrt(0.5))
+    size = GRID * GRID // 2
+    return ((left + right) * scale).reshape(-1, size), ((left - right) * scale).reshape(-1, size)
+
+
+def _find_candidates(halves: tuple[Floats, Floats], start: int, column: int) -> Iterator[Candidates]:
+    """ROWS pictures from `start` with later ones, of those from `column`, as they are and mirrored, that look
+    alike in coarse grey."""
+    kept, turned = (_multiply(half[start : start + ROWS], half[column:][:PIECE_COLUMNS]) for half in halves)
+    first, second = np.nonzero(kept + np.abs(turned) >= LEAST_GREY)
+    kept, turned = kept[first, second], turned[first, second]
     first, second = first + start, second + column
-    later = second > first
-    first, second = first[later], second[later]
-    coarse = _compare_colours(colours[first], colours[second, :, ::flip])
-    kept = coarse >= LEAST_COARSE
-    return Candidates(first[kept], second[kept], np.full(kept.sum(), mirrored), coarse[kept])
+    for mirrored, correlation in ((False, kept + turned), (True, kept - turned)):
+        chosen = (second > first) & (correlation >= LEAST_GREY)
+        yield Candidates(first[chosen], second[chosen], np.full(chosen.sum(), mirrored))
 
 
-def _compare_colours(first: Floats, second: Floats) -> Floats:
+def _multiply(rows: Floats, others: Floats) -> Floats:
+    """`rows` @ `others`.T, in pieces."""
+    padded = np.pad(rows, ((0, -len(rows) % PIECE_ROWS), (0, 0)))
+    pieces: Floats = padded.reshape(-1, PIECE_ROWS, rows.shape[1]) @ others.T
+    return pieces.reshape(len(padded), -1)[: len(rows)]
+
+
+def _compare_colours(colours: Floats, pairs: Candidates) -> Floats:
     """Correlation of coarse colours, less their distance / 100."""
-    a, b = first.reshape(-1, GRID * GRID * 3), second.reshape(-1, GRID * GRID * 3)
+    others = colours[pairs.second]
+    others[pairs.mirrored] = others[pairs.mirrored, :, ::-1]
+    a, b = colours[pairs.first].reshape(-1, GRID * GRID * 3), others.reshape(-1, GRID * GRID * 3)
     distance = np.sqrt(np.square(a - b).mean(axis=1))
     a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
@@ -142,14 +162,14 @@ def _compare_colours(first: Floats, second: Floats) -> Floats:
     return similarity
 
 
-def _compare_detail(thumbnails: NDArray[np.uint8], pairs: Candidates) -> Floats:
+def _compare_detail(thumbnails: NDArray[np.uint8], pairs: Candidates, coarse: Floats) -> Floats:
     """Best correlation of the detail in the middle of the first pictures with the second ones, shifted.
 
     Pairs too far from the threshold with a shift of up to one pixel are not shifted further.
     """
     shown, places = np.unique(np.concatenate([pairs.first, pairs.second]), return_inverse=True)
     detail = _extract_detail(thumbnails[shown])
-    least = 2 * THRESHOLD - SLACK - pairs.coarse
+    least = 2 * THRESHOLD - SLACK - coarse
     middle = slice(SHIFT, SHIFT + INNER)
     best = np.full(len(pairs.first), -1, dtype=np.float32)
     for start in range(0, len(best), ROWS):
