@@ -18,7 +18,7 @@ from local_cloud.errors import StorageFull
 from local_cloud.journal import Journal, damaged
 from local_cloud.requests import Request
 from local_cloud.restart import REPAIRS
-from local_cloud.tracking import Touched
+from local_cloud.tracking import Touched, only_looks
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +26,9 @@ SWEEP_SECONDS = 2.0
 
 # Where get_state's name for a store is not that of the module's variable without its underscore.
 _VARIABLES = {("eventbridge", "buses"): "_event_buses", ("s3", "buckets_meta"): "_buckets"}
+
+# Functions of modules that look at many entries and change none; a query looks at hundreds of items.
+_READERS = {"dynamodb": ("_get_item", "_batch_get_item", "_query", "_scan", "_transact_get_items")}
 
 # Operations of the JSON protocols that only look, and those that make room: the latter go on on a full disk.
 _READS = re.compile(r"^(?:Get|List|Describe|BatchGet|TransactGet|Filter|(?:Query|Scan|ReceiveMessage)$)")
@@ -104,6 +107,8 @@ class Durability:
         """
         for name in SERVICES.values():
             module = import_module(f"ministack.services.{name}")
+            for reader in _READERS.get(name, ()):
+                setattr(module, reader, only_looks(getattr(module, reader)))
             for store in module.get_state() or {}:
                 variable = _find_store(module, store)
                 variable._data = Touched(variable._data)

@@ -9,13 +9,31 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, KeysView, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
+
+_only_looking: ContextVar[bool] = ContextVar("only_looking", default=False)
 
 Parts = dict[str, Any]
 
 GONE = object()
 """In the place of a part: its row is to be deleted."""
+
+
+def only_looks(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, which is known to change no entry: what it looks up does not count as touched."""
+
+    @wraps(function)
+    def look(*given: Any, **named: Any) -> Any:
+        token = _only_looking.set(True)
+        try:
+            return function(*given, **named)
+        finally:
+            _only_looking.reset(token)
+
+    return look
 
 
 class Touched(defaultdict[Any, Any]):
@@ -44,11 +62,13 @@ class Touched(defaultdict[Any, Any]):
         self.touched.update(list(self))
 
     def __getitem__(self, key: Any) -> Any:
-        self.touched.add(key)
+        if not _only_looking.get():
+            self.touched.add(key)
         return super().__getitem__(key)
 
     def get(self, key: Any, default: Any = None) -> Any:
-        self.touched.add(key)
+        if not _only_looking.get():
+            self.touched.add(key)
         return super().get(key, default)
 
     def setdefault(self, key: Any, default: Any = None) -> Any:
@@ -80,12 +100,12 @@ class Touched(defaultdict[Any, Any]):
         return defaultdict, (self.default_factory, dict(self))
 
     def values(self) -> Any:
-        if self.walks:
+        if self.walks and not _only_looking.get():
             self.touch_all()
         return super().values()
 
     def items(self) -> Any:
-        if self.walks:
+        if self.walks and not _only_looking.get():
             self.touch_all()
         return super().items()
 

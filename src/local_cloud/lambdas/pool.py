@@ -29,7 +29,7 @@ class Limits:
     concurrency: int = 2 * CORES  # invocations at once
     queue_seconds: float = 300  # that an invocation waits for its turn before it is throttled
     idle_seconds: float = 300  # after which an unused environment ends
-    environments: int = 6 * CORES  # processes, idle ones included
+    environments: int = 10 * CORES  # processes, idle ones included
 
 
 class Throttled(Exception):

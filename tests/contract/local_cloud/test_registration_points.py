@@ -40,7 +40,7 @@ for name in emulator.SERVICES.values():
     for store in module.get_state() or {}:
         found = _find_store(module, store)
         told["stores"][f"{name}.{store}"] = isinstance(found, (AccountScopedDict, AccountRegionScopedDict))
-from ministack.services import s3
+from ministack.services import dynamodb, s3
 told["s3"] = [s3.S3_PERSIST, s3.DATA_DIR, str(inspect.signature(s3._atomic_write))]
 told["writers"] = sorted(
     name for name, function in inspect.getmembers(s3, inspect.isfunction)
@@ -53,6 +53,8 @@ told["names"] = [
     callable(iam_evaluator.pin_signed_body), callable(iam_actions.access_denied_response),
     "InvalidClientTokenId" in iam_actions._AUTH_FAILURES, "s3" in router.SERVICE_PATTERNS,
     callable(persistence._json_default), callable(persistence._json_object_hook),
+    list(inspect.signature(dynamodb._tokenize).parameters) == ["expr"],
+    list(inspect.signature(dynamodb._condition_syntax_error).parameters) == ["expr", "slot"],
     callable(responses.set_request_account_id), callable(responses.set_request_region),
 ]
 print(json.dumps(told))
@@ -105,4 +107,4 @@ def test_s3_writes_its_files_through_one_function(probe: dict[str, object]) -> N
 
 
 def test_the_other_private_names_exist(probe: dict[str, object]) -> None:
-    assert probe["names"] == [True] * 13
+    assert probe["names"] == [True] * 15

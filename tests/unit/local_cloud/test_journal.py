@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from local_cloud.errors import CorruptState, StorageFull
 from local_cloud.journal import BLOB_BYTES, Journal
-from local_cloud.tracking import Touched
+from local_cloud.tracking import Touched, only_looks
 
 KEY = ("000000000000", "us-east-1", "name")
 
@@ -232,3 +232,18 @@ def test_a_changed_byte_is_noticed(path: Path) -> None:
         database.execute("UPDATE entry SET value = CAST(replace(value, 'precious', 'worthless') AS BLOB)")
     with pytest.raises(CorruptState, match="fails its checksum"):
         Journal(path).load()
+
+
+def test_what_was_only_looked_at_is_not_looked_at_again() -> None:
+    entries = Touched({"a": {"n": 1}, "b": {"n": 2}})
+    entries.touched.clear()
+
+    def read() -> int:
+        return sum(value["n"] for value in entries.values()) + entries["a"]["n"] + entries.get("b")["n"]
+
+    assert only_looks(read)() == 6
+    assert not entries.touched
+    only_looks(lambda: entries.__setitem__("c", {"n": 3}))()
+    assert entries.touched == {"c"}, "a write counts wherever it happens"
+    assert read() == 9
+    assert entries.touched == {"a", "b", "c"}
