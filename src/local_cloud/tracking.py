@@ -200,12 +200,15 @@ def _split_bucket(bucket: dict[str, Any], known: KeysView[str]) -> Parts:
     return {"": {name: value for name, value in bucket.items() if name != "objects"}}
 
 
+# Entries that are written once, by the thousand, and never changed.
+_ONCE = Shape(version=lambda part, value: "written", is_final=lambda version: True, lazy=True)
+
 # Per module of ministack and store.
 SHAPES: Mapping[tuple[str, str], Shape] = {
     ("cloudwatch", "alarm_history"): Shape(lazy=True),
     ("cloudwatch", "metrics"): Shape(lazy=True),
     ("cloudwatch_logs", "log_groups"): Shape(_split_log_group, _join_log_group, _version_stream, lazy=True),
-    ("cloudwatch_logs", "log_records"): Shape(lazy=True),
+    ("cloudwatch_logs", "log_records"): _ONCE,
     ("cloudwatch_logs", "queries"): Shape(lazy=True),
     ("dynamodb", "tables"): Shape(_split_table, _join_table),
     ("s3", "buckets_meta"): Shape(_split_bucket),

@@ -247,3 +247,14 @@ def test_what_was_only_looked_at_is_not_looked_at_again() -> None:
     assert entries.touched == {"c"}, "a write counts wherever it happens"
     assert read() == 9
     assert entries.touched == {"a", "b", "c"}
+
+
+def test_log_records_are_saved_once_and_forgotten_when_they_are_deleted(path: Path) -> None:
+    journal, entries = watch(path, "cloudwatch_logs", "log_records", {})
+    entries[(*KEY[:2], "a")], entries[(*KEY[:2], "b")] = {"@message": "one"}, {"@message": "two"}
+    journal.save(lazy=True)
+    journal.touch_all()
+    assert not entries.touched, "a saved record needs no second look"
+    del entries[(*KEY[:2], "a")]
+    journal.save(lazy=True)
+    assert reload(path, "cloudwatch_logs", "log_records") == {(*KEY[:2], "b"): {"@message": "two"}}
