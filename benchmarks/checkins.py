@@ -12,6 +12,7 @@ behind a SageMaker endpoint of two instances; the photos are the staged test ima
     odd      a 12-megapixel JPEG, a 31-byte file, a text named .png, noise, a missing key, a deleted endpoint:
              the outcome of each and what the operator is told
     batch    1,000 photos (5% poison) by route_batch against the first 100 of them started one after the other
+    backlog  the same with 10,000 photos
 """
 
 from __future__ import annotations
@@ -358,10 +359,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--only", choices=["latency", "odd", "storm", "batch"])
+    parser.add_argument("--only", choices=["latency", "odd", "storm", "batch", "backlog"])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--checkins", type=int, default=2000, help="of the storm")
-    parser.add_argument("--backlog", type=int, default=1000, help="photos of the batch")
     asked = parser.parse_args()
     dataset = read_dataset(asked.data)
     photos = [dataset.path(image).read_bytes() for image in dataset.select("test")]
@@ -370,7 +370,8 @@ def main() -> None:
         "latency": lambda: measure_latency(asked.model, photos[:: 4 if asked.quick else 1]),
         "odd": lambda: measure_odd(asked.model, photos),
         "storm": lambda: measure_storm(asked.model, photos, asked.checkins // size),
-        "batch": lambda: measure_batch(asked.model, photos, asked.backlog // size, 100 // size),
+        "batch": lambda: measure_batch(asked.model, photos, 1000 // size, 100 // size),
+        "backlog": lambda: measure_batch(asked.model, photos, 10_000 // size, 100 // size),
     }
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name, part in parts.items():
