@@ -126,11 +126,7 @@ def list_tiles(summary: dict[str, Any]) -> list[Tile]:
         Tile("Calibration error", f"{model['ece']:.3f}", "expected; 0 is best"),
         Tile("Check-ins", f"{workflow['executions']:,}", f"{workflow['routed']:,} routed"),
         Tile("Failed", f"{workflow['failed']:,}", "executions without an outcome", workflow["failed"] == 0),
-        Tile(
-            "Endpoint",
-            f"{endpoint['p95_ms']:.0f} ms",
-            f"95% of classify states; half within {endpoint['p50_ms']:.0f} ms",
-        ),
+        _show_latency(endpoint),
         Tile(
             "Captured",
             f"{summary['captured_records']:,}",
@@ -138,6 +134,17 @@ def list_tiles(summary: dict[str, Any]) -> list[Tile]:
             summary["captured_records"] >= workflow["routed"] + workflow["low_confidence"],
         ),
     ]
+
+
+def _show_latency(endpoint: dict[str, Any]) -> Tile:
+    if endpoint["p50_ms"] is None:
+        return Tile("Endpoint", "unknown", "CloudWatch has no latency of it yet")
+    return Tile(
+        "Endpoint",
+        f"{endpoint['p95_ms']:.0f} ms",
+        f"95% of answers; half within {endpoint['p50_ms']:.0f} ms "
+        f"(CloudWatch; SageMaker adds {endpoint['overhead_p50_ms']:.1f} ms)",
+    )
 
 
 def _show_wrong(run: Run) -> dict[str, Any]:
