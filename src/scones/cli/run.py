@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from scones.run.sequence import Step, Work
     from scones.settings import Settings
 
+START_PATIENCE = 60.0  # seconds
+
 # The names of scones.run.sequence, which is not imported for a line of help; a test compares them.
 STEPS = ("data", "train", "evaluate", "register", "endpoint", "app", "checkins", "captures", "report")
 
@@ -138,7 +140,7 @@ def _ensure_cloud(settings: Settings) -> None:
     from local_cloud.errors import LocalCloudError
     from scones.cli.cloud import MOUNTS
 
-    if settings.target != "local" or lifecycle.find_running(settings.state_dir):
+    if settings.target != "local" or _await_cloud(settings.state_dir):
         return
     with show_step("Starting the local cloud"):
         try:
@@ -148,6 +150,18 @@ def _ensure_cloud(settings: Settings) -> None:
         except LocalCloudError as error:
             raise CloudError(error.message, error.hint) from error
     narration.print(f"  {running.endpoint_url}")
+
+
+def _await_cloud(state_dir: Path) -> bool:
+    """Whether a local cloud runs; one that is just starting, or stopping, is awaited."""
+    from local_cloud import lifecycle
+
+    deadline = time.monotonic() + START_PATIENCE
+    while lifecycle.find_running(state_dir) is None and lifecycle.is_locked(state_dir):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    return lifecycle.find_running(state_dir) is not None
 
 
 def _stop_cloud(settings: Settings) -> None:
