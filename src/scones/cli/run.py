@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,7 +125,8 @@ def show_step(title: str) -> Iterator[tuple[Progress, Callable[[str], None]]]:
                MofNCompleteColumn(), TimeElapsedColumn())  # fmt: skip
     if not narration.is_terminal:
         narration.print(f"… {title}")
-    with Bar(*columns, console=narration, transient=True, disable=not narration.is_terminal) as bar:
+    bar = Bar(*columns, console=narration, transient=True)
+    with bar if narration.is_terminal else nullcontext():
         task = bar.add_task(title, total=None)
         yield (
             lambda what, done, total: bar.update(task, description=what, completed=done, total=total or None),
