@@ -56,10 +56,11 @@ def test_what_was_interrupted_was_done_once(summary: dict[str, Any], cloud: Clou
         for page in pages.paginate(stateMachineArn=outputs["RouteDeliveryArn"])
         for entry in page["executions"]
     ]
-    assert len(executions) == summary["workflow"]["executions"]
+    assert len(executions) >= summary["workflow"]["executions"]
+    assert {entry["name"][-2:] for entry in executions} == {"-0"}  # nobody had to start one a second time
     records = cloud.table(outputs["CheckinsTableName"]).scan()["Items"]
     orders = [record["order_id"] for record in records if record.get("order_id")]
-    assert len(orders) == len(set(orders)) == summary["workflow"]["routed"]
+    assert len(orders) == len(set(orders)) >= summary["workflow"]["routed"]
 
 
 def test_the_outcomes_are_those_of_the_model(summary: dict[str, Any], ground: Ground) -> None:
@@ -139,8 +140,11 @@ def test_one_step_alone(summary: dict[str, Any], ground: Ground) -> None:
 
 
 def test_one_step_again(summary: dict[str, Any], ground: Ground) -> None:
-    done = ground.run("--only", "register", "--again", "register", "--json")
-    assert json.loads(done.stdout)["made"][0].endswith("model-package/scones-vehicles/2")
+    [measures] = (ground.state / "run" / "models").rglob("evaluation-*.json")
+    before = measures.stat().st_mtime_ns
+    done = ground.run("--only", "evaluate", "--again", "evaluate")
+    assert done.returncode == 0, done.stderr
+    assert measures.stat().st_mtime_ns > before
     again = ground.run("--only", "captures", "--again", "captures")
     assert again.returncode == 0, again.stderr
     assert f"{summary['captured_records']} records" in again.stderr
