@@ -75,7 +75,13 @@ def make_summary(checkins: list[CheckIn]) -> dict[str, Any]:
     return {
         "data": {"source": "synthetic", "train": 900, "validation": 100, "test": len(checkins)},
         "model": {**{name: measures[name] for name in names}, "train_seconds": 100.0},
-        "endpoint": {"name": "scones", "p50_ms": 4.0, "p95_ms": 9.0},
+        "endpoint": {
+            "name": "scones",
+            "p50_ms": 4.0,
+            "p95_ms": 9.0,
+            "overhead_p50_ms": 0.8,
+            "overhead_p95_ms": 1.4,
+        },
         "workflow": {
             "executions": len(checkins),
             "routed": routed,

@@ -27,13 +27,13 @@ _HOMES = {
     "train_model": "scones.run.steps",
     "evaluate_model": "scones.run.steps",
     "describe_deployment": "scones.run.steps",
-    "deploy_application": "scones.run.steps",
-    "await_captures": "scones.run.steps",
+    "deploy_application": "scones.run.application",
+    "await_captures": "scones.run.evidence",
     "register_model": "scones.aws.endpoints",
     "deploy_endpoint": "scones.aws.endpoints",
     "delete_endpoint": "scones.aws.endpoints",
     "send_images": "scones.run.traffic",
-    "collect_rows": "scones.run.traffic",
+    "collect_rows": "scones.run.evidence",
     "read_captures": "scones.aws.captures",
 }
 __all__ = sorted(_HOMES)

@@ -39,6 +39,6 @@ def open_page(path: Path, profile: Path) -> tuple[str, str]:
 def test_the_report_opens(tmp_path: Path) -> None:
     path = write_report(make_run(count=40), tmp_path / "report.html")
     dom, log = open_page(path, tmp_path / "profile")
-    assert re.search(r'<html[^>]*data-drawn="8"', dom)
-    assert dom.count("main-svg") >= 8
+    assert re.search(r'<html[^>]*data-drawn="7"', dom)
+    assert dom.count("main-svg") >= 7
     assert [line for line in log.splitlines() if "CONSOLE" in line] == []

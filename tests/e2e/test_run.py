@@ -5,75 +5,29 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from tests.e2e.conftest import Ground
 
-from scones.data.drawing import draw_image
+from local_cloud import lifecycle
+from scones.aws.metrics import read_instances, read_latency
+from scones.aws.sessions import Cloud
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "cifar-100-python-two-wheelers.tar.gz"
-PATIENCE = 900  # seconds, for a slow machine
-
-
-def run_scones(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "scones", *arguments, "--state-dir", str(state)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small folder of drawn pictures: 30 of each class."""
-    folder = tmp_path_factory.mktemp("photos")
-    for name in ("bicycle", "motorcycle"):
-        (folder / name).mkdir()
-        for seed in range(30):
-            draw_image(name, seed, 64).save(folder / name / f"{name}_{seed:02}.png")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("state") / ".scones"
-    yield folder
-    run_scones(folder, "down")
-
-
-@pytest.fixture(scope="module")
-def options(photos: Path) -> list[str]:
-    return ["--source", f"folder:{photos}", "--epochs", "1", "--least-accuracy", "0", "--json"]
-
-
-@pytest.fixture(scope="module")
-def summary(state: Path, options: list[str]) -> dict[str, Any]:
-    """One whole run, killed hard while it trains and once more while it deploys, then finished."""
-    for stage in ("Training", "Deploying the application"):
-        _kill_during(stage, state, options)
-    done = run_scones(state, "run", *options)
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
-
-
-def _kill_during(stage: str, state: Path, options: list[str]) -> None:
-    """Start a run and kill it a moment after the step before `stage` was reported as done."""
-    before = {"Training": "Staging the data", "Deploying the application": "Deploying the endpoint"}[stage]
-    command = [sys.executable, "-m", "scones", "run", *options, "--state-dir", str(state)]
-    number = signal.SIGKILL if stage == "Training" else signal.SIGINT
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
-        assert process.stderr
-        for line in process.stderr:
-            if re.search(f"✓ {before}", line):
-                time.sleep(1)
-                process.send_signal(number)
-                break
-        process.stderr.read()
-    assert process.returncode in (-number, 130)
+def cloud(summary: dict[str, Any], ground: Ground) -> Iterator[Cloud]:
+    """The cloud on which the run has worked."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in lifecycle.environment(ground.state).items():
+            patch.setenv(name, value)
+        yield Cloud(boto3.Session(), "local")
 
 
 def test_every_checkin_has_an_outcome_and_a_capture(summary: dict[str, Any]) -> None:
@@ -84,43 +38,137 @@ def test_every_checkin_has_an_outcome_and_a_capture(summary: dict[str, Any]) -> 
     assert summary["captured_records"] == workflow["executions"]
 
 
-def test_the_outcomes_are_those_of_the_model(summary: dict[str, Any], state: Path) -> None:
-    for line in (state / "run" / "checkins.jsonl").read_text().splitlines():
+def test_what_was_interrupted_was_done_once(summary: dict[str, Any], cloud: Cloud) -> None:
+    sagemaker = cloud.client("sagemaker")
+    [job] = sagemaker.list_training_jobs()["TrainingJobSummaries"]
+    assert job["TrainingJobStatus"] == "Completed"
+    assert (
+        len(sagemaker.list_model_packages(ModelPackageGroupName="scones-vehicles")["ModelPackageSummaryList"])
+        == 1
+    )
+    [endpoint] = sagemaker.list_endpoints()["Endpoints"]
+    assert endpoint["EndpointStatus"] == "InService"
+    [stack] = cloud.client("cloudformation").describe_stacks()["Stacks"]
+    outputs = {entry["OutputKey"]: entry["OutputValue"] for entry in stack["Outputs"]}
+    pages = cloud.client("stepfunctions").get_paginator("list_executions")
+    executions = [
+        entry
+        for page in pages.paginate(stateMachineArn=outputs["RouteDeliveryArn"])
+        for entry in page["executions"]
+    ]
+    assert len(executions) >= summary["workflow"]["executions"]
+    assert {entry["name"][-2:] for entry in executions} == {"-0"}  # nobody had to start one a second time
+    records = cloud.table(outputs["CheckinsTableName"]).scan()["Items"]
+    orders = [record["order_id"] for record in records if record.get("order_id")]
+    assert len(orders) == len(set(orders)) >= summary["workflow"]["routed"]
+
+
+def test_the_outcomes_are_those_of_the_model(summary: dict[str, Any], ground: Ground) -> None:
+    for line in (ground.state / "run" / "checkins.jsonl").read_text().splitlines():
         row = json.loads(line)
         sure = max(row["probabilities"]) >= summary["model"]["threshold"] and (row["ood"] or 0) <= 0.5
         assert row["outcome"] == ("ROUTED" if sure else "LowConfidence"), row["key"]
 
 
-def test_the_report_says_the_same_numbers(summary: dict[str, Any], state: Path, tmp_path: Path) -> None:
+def test_the_report_says_the_same_numbers(summary: dict[str, Any], ground: Ground, tmp_path: Path) -> None:
     page = Path(summary["report"]).read_text()
     island = re.search(r'<script type="application/json" id="summary">(.*?)</script>', page, re.S)
     assert island
     assert json.loads(island[1]) == summary
-    command = [sys.executable, "-m", "scones", "report", "build", "--run", str(state / "run"), "--json"]
-    command += ["--out", str(tmp_path / "again.html")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = ground.scones("report", "build", "--json", "--out", str(tmp_path / "again.html"))
     assert json.loads(done.stdout) == summary
 
 
-def test_a_second_run_changes_nothing(summary: dict[str, Any], state: Path, options: list[str]) -> None:
-    again = json.loads(run_scones(state, "run", *options).stdout)
-    assert again["model"] == summary["model"]
-    assert again["workflow"] == summary["workflow"]
+def test_a_bad_model_that_got_through_a_lowered_gate_is_shown_as_bad(summary: dict[str, Any]) -> None:
+    page = Path(summary["report"]).read_text()
+    bad = summary["model"]["test_accuracy"] < 0.9
+    assert ("The model is bad: the gate was lowered to 0%." in page) == bad
+    assert ('class="verdict bad"' in page) == bad
 
 
-def test_a_model_below_the_gate_is_not_deployed(
-    summary: dict[str, Any], state: Path, options: list[str]
-) -> None:
-    done = run_scones(state, "run", *options[:-1], "--least-accuracy", "1.01", "--seed", "0")
+def test_the_endpoints_latency_is_its_own(summary: dict[str, Any], cloud: Cloud) -> None:
+    told = summary["endpoint"]
+    assert 0 < told["p50_ms"] <= told["p95_ms"] < summary["workflow"]["p95_ms"]
+    now = datetime.now(UTC)
+    found = read_latency(cloud, told["name"], now - timedelta(hours=2), now)
+    assert found
+    assert found.invocations >= summary["workflow"]["executions"]
+
+
+def test_percentiles_and_instances_as_cloudwatch_tells_them(cloud: Cloud) -> None:
+    now = datetime.now(UTC)
+    noon = (now - timedelta(hours=2)).replace(minute=7, second=0, microsecond=0)
+    dimensions = [{"Name": "EndpointName", "Value": "told"}, {"Name": "VariantName", "Value": "AllTraffic"}]
+
+    def put(name: str, at: datetime, values: list[float], counts: list[float]) -> None:
+        datum = {
+            "MetricName": name,
+            "Dimensions": dimensions,
+            "Timestamp": at,
+            "Values": values,
+            "Counts": counts,
+        }
+        cloud.client("cloudwatch").put_metric_data(Namespace="AWS/SageMaker", MetricData=[datum])
+
+    put("ModelLatency", noon, [float(1000 * n) for n in range(1, 102)], [1.0] * 101)
+    put("OverheadLatency", noon, [500.0], [101.0])
+    put("ModelLatency", noon - timedelta(minutes=5), [9e9], [50.0])
+    put("InvocationsPerInstance", noon, [1.0, 0.5], [3.0, 3.0])
+    put("InvocationsPerInstance", noon + timedelta(minutes=1), [0.25], [3.0])
+    latency = read_latency(cloud, "told", noon + timedelta(seconds=30), noon + timedelta(minutes=3))
+    assert latency
+    assert (latency.invocations, latency.model_p50, latency.model_p95) == (101, 51.0, 96.0)
+    assert latency.overhead_p95 == 0.5
+    assert read_latency(cloud, "other", noon, now) is None
+    assert read_instances(cloud, "told", noon, now) == [(noon, 2), (noon + timedelta(minutes=1), 4)]
+
+
+def test_a_second_run_changes_nothing(summary: dict[str, Any], ground: Ground) -> None:
+    done = ground.run("--json")
+    assert json.loads(done.stdout) == summary
+    assert done.stderr.count(" unchanged\n") == 8
+
+
+def test_one_step_alone(summary: dict[str, Any], ground: Ground) -> None:
+    done = ground.run("--only", "register", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["step"] == "register"
+    assert json.loads(done.stdout)["made"][0].endswith("model-package/scones-vehicles/1")
+    assert [line for line in done.stderr.splitlines() if line.startswith("✓")] == [
+        "✓ Registering the model unchanged"
+    ]
+
+
+def test_one_step_again(summary: dict[str, Any], ground: Ground) -> None:
+    [measures] = (ground.state / "run" / "models").rglob("evaluation-*.json")
+    before = measures.stat().st_mtime_ns
+    done = ground.run("--only", "evaluate", "--again", "evaluate")
+    assert done.returncode == 0, done.stderr
+    assert measures.stat().st_mtime_ns > before
+    again = ground.run("--only", "captures", "--again", "captures")
+    assert again.returncode == 0, again.stderr
+    assert f"{summary['captured_records']} records" in again.stderr
+
+
+def test_a_step_without_its_inputs_says_what_is_missing(summary: dict[str, Any], ground: Ground) -> None:
+    done = ground.run("--only", "endpoint", "--seed", "5")
+    assert done.returncode == 2
+    assert "The step endpoint needs what the step data makes, and that is not there" in done.stderr
+    assert "scones run --only data" in done.stderr
+    assert ground.run("--only", "bake").returncode == 2
+
+
+def test_a_model_below_the_gate_is_not_deployed(summary: dict[str, Any], ground: Ground) -> None:
+    done = ground.run("--least-accuracy", "1.01")
     assert done.returncode == 1
     assert "below its gate and was not deployed" in done.stderr.replace("\n", " ")
 
 
 @pytest.mark.skipif(not REAL.is_file(), reason="the real two-wheelers archive is not here")
 @pytest.mark.skipif("SKIP_REAL_ARCHIVE" in os.environ, reason="SKIP_REAL_ARCHIVE is set")
-def test_the_real_archive(tmp_path: Path) -> None:
-    state = tmp_path / ".scones"
-    done = run_scones(state, "run", "--source", str(REAL), "--json", "--down")
+def test_the_real_archive(ground: Ground, tmp_path: Path) -> None:
+    state = str(tmp_path / ".scones")
+    done = ground.scones("run", "--source", str(REAL), "--state-dir", state, "--json", "--down")
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     workflow = summary["workflow"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,22 +11,7 @@ from typing import Any
 
 NAMESPACE = "AWS/SageMaker"
 UNITS = {"ModelLatency": "Microseconds", "OverheadLatency": "Microseconds"}
-
-
-@dataclass
-class Statistic:
-    """Sum, smallest, largest and number of values since the last publication."""
-
-    count: int = 0
-    total: float = 0.0
-    least: float = 0.0
-    most: float = 0.0
-
-    def add(self, value: float) -> None:
-        self.least = min(self.least, value) if self.count else value
-        self.most = max(self.most, value) if self.count else value
-        self.count += 1
-        self.total += value
+MOST_VALUES = 150  # different ones in one datum: PutMetricData takes no more
 
 
 @dataclass(frozen=True)
@@ -45,9 +31,13 @@ class Load:
 
 @dataclass
 class VariantMeasurement:
-    """Counts the invocations of one variant. Used on the event loop's thread only."""
+    """Counts the invocations of one variant. Used on the event loop's thread only.
 
-    statistics: dict[str, Statistic] = field(default_factory=dict)
+    `counts` says how often each metric had each value since the last publication: CloudWatch computes
+    percentiles of values, never of sums.
+    """
+
+    counts: dict[str, Counter[float]] = field(default_factory=dict)
     invocations: int = 0
     _under_way: int = 0
     _busy_seconds: float = 0.0
@@ -67,8 +57,8 @@ class VariantMeasurement:
         self._add("Invocation4XXErrors", int(400 <= status < 500))
         self._add("Invocation5XXErrors", int(status == 0 or status >= 500))
         self._add("InvocationModelErrors", int(not 200 <= status < 300))
-        self._add("ModelLatency", model_seconds * 1e6)
-        self._add("OverheadLatency", (total_seconds - model_seconds) * 1e6)
+        self._add("ModelLatency", _round(model_seconds * 1e6))
+        self._add("OverheadLatency", _round((total_seconds - model_seconds) * 1e6))
 
     def read_load(self, instances: int, desired: int) -> Load:
         """The load until now."""
@@ -77,12 +67,17 @@ class VariantMeasurement:
 
     def take(self, dimensions: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
         """CloudWatch's MetricData of what was counted since the last call, for each set of dimensions."""
-        taken, self.statistics = self.statistics, {}
+        taken, self.counts = self.counts, {}
         now = datetime.now(UTC)
-        return [_format(name, each, dims, now) for dims in dimensions for name, each in taken.items()]
+        return [
+            _format(name, part, dims, now)
+            for dims in dimensions
+            for name, counts in taken.items()
+            for part in _divide(counts)
+        ]
 
     def _add(self, name: str, value: float) -> None:
-        self.statistics.setdefault(name, Statistic()).add(value)
+        self.counts.setdefault(name, Counter())[value] += 1
 
     def _move(self, difference: int) -> None:
         now = time.monotonic()
@@ -91,16 +86,24 @@ class VariantMeasurement:
         self._under_way += difference
 
 
-def _format(name: str, statistic: Statistic, dimensions: Mapping[str, str], now: datetime) -> dict[str, Any]:
+def _round(value: float) -> float:
+    """To two digits (within 5%), so that a busy endpoint has few different latencies to publish."""
+    return float(f"{value:.2g}")
+
+
+def _divide(counts: Counter[float]) -> list[list[tuple[float, int]]]:
+    pairs = list(counts.items())
+    return [pairs[start : start + MOST_VALUES] for start in range(0, len(pairs), MOST_VALUES)]
+
+
+def _format(
+    name: str, counts: Sequence[tuple[float, int]], dimensions: Mapping[str, str], now: datetime
+) -> dict[str, Any]:
     return {
         "MetricName": name,
         "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions.items()],
         "Timestamp": now,
         "Unit": UNITS.get(name, "None"),
-        "StatisticValues": {
-            "SampleCount": float(statistic.count),
-            "Sum": statistic.total,
-            "Minimum": statistic.least,
-            "Maximum": statistic.most,
-        },
+        "Values": [value for value, _ in counts],
+        "Counts": [float(count) for _, count in counts],
     }

@@ -55,22 +55,26 @@ def read_captures(
     start: datetime | None = None,
     end: datetime | None = None,
     client: Any = None,
+    known: set[str] | None = None,
 ) -> Iterator[Capture]:
     """Yield the captures under `location` with start <= inference time < end, file by file in order of name.
 
     `location` is `s3://bucket/prefix` (then `client` is a boto3 S3 client) or a folder or file on disk;
-    `start` and `end` are aware datetimes. Raises DataError where nothing lies there, or for a line that is no
-    capture record, unless it is a file's last line and incomplete: such a line is still being written, and is
-    left out with a warning.
+    `start` and `end` are aware datetimes. Files named in `known` are left out, and those that were read are
+    added to it: an object in S3 is written once, so whoever waits for more need not read it twice. Raises
+    DataError where nothing lies there, or for a line that is no capture record, unless it is a file's last
+    line and incomplete: such a line is still being written, and is left out with a warning.
     """
     source = (
         _list_s3(str(location), client) if str(location).startswith("s3://") else _list_disk(Path(location))
     )
     for name, lines in source:
-        if _may_hold(name, start, end):
+        if _may_hold(name, start, end) and name not in (known or ()):
             for capture in read_lines(lines, name):
                 if (start is None or start <= capture.time) and (end is None or capture.time < end):
                     yield capture
+            if known is not None:
+                known.add(name)
 
 
 def read_lines(lines: Iterable[bytes], origin: str) -> Iterator[Capture]:

@@ -48,10 +48,12 @@ class Endpoint:
     reason: str
 
 
-def register_model(cloud: Cloud, group: str, deployment: Deployment, description: str) -> str:
+def register_model(
+    cloud: Cloud, group: str, deployment: Deployment, description: str, again: bool = False
+) -> str:
     """ARN of the approved model package of this artifact in `group`, made unless it is there.
 
-    Raises CloudError.
+    `again` makes another version all the same. Raises CloudError.
     """
     sagemaker = cloud.client("sagemaker")
     with translate_errors(f"register the model in {group}"):
@@ -61,10 +63,8 @@ def register_model(cloud: Cloud, group: str, deployment: Deployment, description
             sagemaker.create_model_package_group(
                 ModelPackageGroupName=group, ModelPackageGroupDescription="Scones: vehicle classifiers"
             )
-        for known in _list_packages(sagemaker, group):
-            found = sagemaker.describe_model_package(ModelPackageName=known)
-            if found["InferenceSpecification"]["Containers"][0].get("ModelDataUrl") == deployment.artifact:
-                return str(known)
+        if not again and (known := _find_package(sagemaker, group, deployment.artifact)):
+            return known
         made = sagemaker.create_model_package(
             ModelPackageGroupName=group,
             ModelPackageDescription=description[:1024],
@@ -76,6 +76,24 @@ def register_model(cloud: Cloud, group: str, deployment: Deployment, description
             },
         )
     return str(made["ModelPackageArn"])
+
+
+def find_model(cloud: Cloud, group: str, artifact: str) -> str | None:
+    """ARN of the model package of this artifact in `group`, or None. Raises CloudError."""
+    sagemaker = cloud.client("sagemaker")
+    with translate_errors(f"read the models of {group}"):
+        known = sagemaker.list_model_package_groups(NameContains=group)["ModelPackageGroupSummaryList"]
+        if group not in [entry["ModelPackageGroupName"] for entry in known]:
+            return None
+        return _find_package(sagemaker, group, artifact)
+
+
+def _find_package(sagemaker: Any, group: str, artifact: str) -> str | None:
+    for known in _list_packages(sagemaker, group):
+        found = sagemaker.describe_model_package(ModelPackageName=known)
+        if found["InferenceSpecification"]["Containers"][0].get("ModelDataUrl") == artifact:
+            return known
+    return None
 
 
 def _list_packages(sagemaker: Any, group: str) -> list[str]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +18,14 @@ from scones.cli.target import connect_to
 from scones.errors import CloudError, SconesError
 
 if TYPE_CHECKING:
-    from scones.aws.sessions import Cloud
-    from scones.run.plan import Plan
+    from scones.run.plan import Progress
+    from scones.run.sequence import Step, Work
     from scones.settings import Settings
 
-Step = Callable[[str, int, int], None]
+START_PATIENCE = 60.0  # seconds
+
+# The names of scones.run.sequence, which is not imported for a line of help; a test compares them.
+STEPS = ("data", "train", "evaluate", "register", "endpoint", "app", "checkins", "captures", "report")
 
 
 @click.command()
@@ -41,6 +43,8 @@ Step = Callable[[str, int, int], None]
 @click.option("--out", type=click.Path(path_type=Path), help="The report (default .scones/run/report.html).")
 @click.option("--target", type=click.Choice(["local", "aws"]), help="Where to work (default local).")
 @click.option("--state-dir", type=click.Path(path_type=Path), help="State directory (default .scones).")
+@click.option("--only", type=click.Choice(STEPS), help="Do this step alone; those before it must be done.")
+@click.option("--again", type=click.Choice(STEPS), multiple=True, help="Do this step even if it is done.")
 @click.option("--keep-up/--down", default=True, help="Leave the local cloud running at the end, or stop it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def run(
@@ -50,16 +54,20 @@ def run(
     checkins: int,
     sha256: str,
     out: Path | None,
+    only: str | None,
+    again: tuple[str, ...],
     keep_up: bool,
     as_json: bool,
     **flags: Any,
 ) -> None:
     """Do everything: stage data, train, evaluate, deploy, send the test images through, report.
 
-    A run that was interrupted goes on where it was; what is done already is not done again.
+    A run that was interrupted goes on where it was; what is done already is not done again. The steps are
+    data, train, evaluate, register, endpoint, app, checkins, captures and report.
     """
     from scones.cli.app import find_template
     from scones.run.plan import Plan
+    from scones.run.sequence import Work
 
     settings = read_settings(**flags)
     hyperparameters = ({"quick": "true"} if quick else {}) | ({"epochs": str(epochs)} if epochs else {})
@@ -67,73 +75,65 @@ def run(
     began = time.monotonic()
     _ensure_cloud(settings)
     try:
-        summary = perform(connect_to(settings), plan, out or plan.folder / "report.html")
+        work = Work(connect_to(settings), plan, out or plan.folder / "report.html")
+        made = perform(work, only, again)
     finally:
         if not keep_up and settings.target == "local":
             _stop_cloud(settings)
-    _show(summary, time.monotonic() - began, keep_up)
+    if only is None:
+        _show(work.run.summary, time.monotonic() - began, keep_up)
     if as_json:
-        print_json(summary)
+        print_json({"step": only, "made": made} if only else work.run.summary)
 
 
-def perform(cloud: Cloud, plan: Plan, out: Path) -> dict[str, Any]:
-    """Every step in turn; the summary."""
-    from scones.aws import endpoints
-    from scones.report.page import Run, write_report
-    from scones.report.record import save_run
-    from scones.run import steps, traffic
-    from scones.run.summary import summarize
+def perform(work: Work, only: str | None = None, again: Sequence[str] = ()) -> list[str]:
+    """Do every step that is not done yet, or `only` one of them; what the last one has made.
 
-    with show_step("Staging the data") as step:
-        staged = steps.stage_data(cloud, plan, step)
-    _say_source(staged.local)
-    with show_step("Training") as step:
-        job = steps.train_model(cloud, plan, staged, lambda line: step(f"Training: {line[:60]}", 0, 0))
-    narration.print(f"  training job {job.name}, {job.seconds:.0f} s of training", markup=False)
-    with show_step("Evaluating on the test images"):
-        measures, gate = steps.evaluate_model(cloud, plan, staged, job)
-    narration.print(f"  {gate['reason']}", markup=False)
-    deployment = steps.describe_deployment(cloud, plan, job)
-    with show_step("Registering the model"):
-        package = endpoints.register_model(cloud, steps.GROUP, deployment, gate["reason"])
-    narration.print(f"  {package}", markup=False)
-    with show_step("Deploying the endpoint") as step:
-        endpoint = endpoints.deploy_endpoint(
-            cloud, deployment, lambda status: step(f"Deploying the endpoint: {status}", 0, 0)
-        )
-    narration.print(f"  {endpoint.arn}", markup=False)
-    with show_step("Deploying the application") as step:
-        outputs = steps.deploy_application(cloud, plan, lambda line: step(f"Deploying: {line}", 0, 0))
-    narration.print(f"  {outputs['RouteDeliveryArn']}", markup=False)
-    wave = deployment.version.rpartition("-")[2]
-    with show_step("Checking in with the test images") as step:
-        images = traffic.send_images(cloud, outputs, staged.local, wave, plan.checkins, step)
-    place = f"{deployment.capture}/{endpoint.name}"
-    with show_step("Reading what the endpoint captured"):
-        captures = steps.await_captures(cloud, place, len(images))
-        rows = traffic.collect_rows(cloud, outputs["RouteDeliveryArn"], images, captures, staged.local)
-    summary = summarize(staged.local, measures, gate, endpoint.name, rows, str(out))
-    with show_step("Writing the report"):
-        facts = _list_facts(staged, job, package, endpoint.arn, outputs)
-        shown = traffic.list_instances(rows, endpoint.instances)
-        run = Run(summary, facts, staged.local.classes, rows, shown)
-        save_run(run, plan.folder)
-        write_report(run, out)
-    return summary
+    Raises UsageError when a step before the only one is not done.
+    """
+    from scones.run.sequence import STEPS, require
+
+    made: list[str] = []
+    for step in STEPS:
+        if only not in (None, step.name):
+            require(step, work, str(only))
+            continue
+        made = _perform_step(step, work, step.name in again)
+        if step.name == only:
+            break
+    return made
+
+
+def _perform_step(step: Step, work: Work, again: bool) -> list[str]:
+    with show_step(step.title) as (progress, finish):
+        if not again and step.find(work):
+            finish("unchanged")
+        else:
+            step.make(work, progress, again)
+    made = step.tell(work)
+    for line in made:
+        narration.print(f"  {line}", markup=False, soft_wrap=True)
+    return made
 
 
 @contextmanager
-def show_step(title: str) -> Iterator[Step]:
-    """Show a step's progress while it runs, and what it took once it is done."""
-    began = time.monotonic()
+def show_step(title: str) -> Iterator[tuple[Progress, Callable[[str], None]]]:
+    """Show a step's progress while it runs, and what it took, or the word it is finished with, once it is
+    done. Where there is no terminal, a line says that it begins."""
+    began, words = time.monotonic(), list[str]()
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(),
                MofNCompleteColumn(), TimeElapsedColumn())  # fmt: skip
-    with Bar(*columns, console=narration, transient=True) as bar:
+    if not narration.is_terminal:
+        narration.print(f"… {title}")
+    bar = Bar(*columns, console=narration, transient=True)
+    with bar if narration.is_terminal else nullcontext():
         task = bar.add_task(title, total=None)
-        yield lambda what, done, total: bar.update(
-            task, description=what, completed=done, total=total or None
+        yield (
+            lambda what, done, total: bar.update(task, description=what, completed=done, total=total or None),
+            words.append,
         )
-    narration.print(f"[green]✓[/] {title} [dim]{time.monotonic() - began:.1f} s[/]")
+    said = words[-1] if words else f"{time.monotonic() - began:.1f} s"
+    narration.print(f"[green]✓[/] {title} [dim]{said}[/]")
 
 
 def _ensure_cloud(settings: Settings) -> None:
@@ -141,7 +141,7 @@ def _ensure_cloud(settings: Settings) -> None:
     from local_cloud.errors import LocalCloudError
     from scones.cli.cloud import MOUNTS
 
-    if settings.target != "local" or lifecycle.find_running(settings.state_dir):
+    if settings.target != "local" or _await_cloud(settings.state_dir):
         return
     with show_step("Starting the local cloud"):
         try:
@@ -153,6 +153,18 @@ def _ensure_cloud(settings: Settings) -> None:
     narration.print(f"  {running.endpoint_url}")
 
 
+def _await_cloud(state_dir: Path) -> bool:
+    """Whether a local cloud runs; one that is just starting, or stopping, is awaited."""
+    from local_cloud import lifecycle
+
+    deadline = time.monotonic() + START_PATIENCE
+    while lifecycle.find_running(state_dir) is None and lifecycle.is_locked(state_dir):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    return lifecycle.find_running(state_dir) is not None
+
+
 def _stop_cloud(settings: Settings) -> None:
     from local_cloud import lifecycle
     from local_cloud.errors import NotRunning
@@ -161,35 +173,6 @@ def _stop_cloud(settings: Settings) -> None:
         lifecycle.stop(settings.state_dir)
     except NotRunning:
         return
-
-
-def _say_source(dataset: Any) -> None:
-    counts = {split: sum(names.values()) for split, names in dataset.counts().items()}
-    told = ", ".join(f"{count} {split}" for split, count in counts.items())
-    narration.print(f"  {dataset.source.get('kind')}: {told}", markup=False)
-    if dataset.source.get("kind") == "sample":
-        note = dataset.source.get("note", "")
-        narration.print(f"  [yellow]This is the drawn sample, not real photos.[/] {note}")
-
-
-def _list_facts(
-    staged: Any, job: Any, package: str, endpoint: str, outputs: dict[str, str]
-) -> list[tuple[str, str]]:
-    from scones import __version__
-
-    source = ", ".join(f"{name} {value}" for name, value in staged.local.source.items() if value)
-    return [
-        ("When", datetime.now(UTC).isoformat(timespec="seconds")),
-        ("Code", f"scones {__version__}"),
-        ("Data source", source),
-        ("Dataset", f"{staged.remote} ({staged.local.digest})"),
-        ("Training job", job.arn),
-        ("Model artifact", job.artifact),
-        ("Model package", package),
-        ("Endpoint", endpoint),
-        ("State machine", outputs["RouteDeliveryArn"]),
-        ("Classes", ", ".join(staged.local.classes)),
-    ]
 
 
 def _show(summary: dict[str, Any], seconds: float, keep_up: bool) -> None:
@@ -204,7 +187,9 @@ def _show(summary: dict[str, Any], seconds: float, keep_up: bool) -> None:
                   f"{model['selective_accuracy']:.1%} of those right")  # fmt: skip
     table.add_row("check-ins", "{executions}: {routed} routed, {low_confidence} low confidence, "
                   "{invalid} invalid, {failed} failed".format(**workflow))  # fmt: skip
-    table.add_row("upload to outcome", "execution p50 {p50_ms} ms, p95 {p95_ms} ms".format(**workflow))
+    for name, part in (("one check-in", workflow), ("endpoint", summary["endpoint"])):
+        if part["p50_ms"] is not None:
+            table.add_row(name, f"half within {part['p50_ms']:.0f} ms, 95% within {part['p95_ms']:.0f} ms")
     table.add_row("captured", f"{summary['captured_records']} records")
     table.add_row("report", summary["report"])
     narration.print(table)

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scones.model.calibration import trace_coverage
-from scones.model.evaluation import count_confusion
 from scones.report.checkins import INVALID_IMAGE, LOW_CONFIDENCE, ROUTED, CheckIn, count_outcomes
 from scones.report.reliability import list_bins
 
@@ -23,6 +22,8 @@ CLASS_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00
 OUTCOME_COLOURS = {ROUTED: "#009E73", LOW_CONFIDENCE: "#E69F00", INVALID_IMAGE: "#56B4E9"}
 FAILURE_COLOUR = "#D55E00"
 PERCENTILES = (50, 95, 99)
+WRONG = "wrong"
+MARKS = ({"size": 7, "opacity": 0.85}, {"size": 12, "symbol": "x"})
 
 Row = dict[str, Any]
 
@@ -45,25 +46,21 @@ def draw_confidence_over_time(
     """Each inference at its time and confidence against the threshold, coloured by outcome."""
     inferred = [checkin for checkin in checkins if checkin.probabilities]
     rows = [_describe(checkin, classes) for checkin in inferred]
-    traces = []
-    for outcome in dict.fromkeys(checkin.outcome for checkin in inferred):
-        chosen = [row for row in rows if row["outcome"] == outcome]
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "name": outcome,
-                "x": [row["time"] for row in chosen],
-                "y": [row["confidence"] for row in chosen],
-                "text": [f"{row['key']}<br>predicted {row['predicted']}" for row in chosen],
-                "hovertemplate": "%{text}<br>confidence %{y:.3f}<br>%{x}<extra>%{fullData.name}</extra>",
-                "marker": {
-                    "color": colour_outcome(outcome),
-                    "size": 8,
-                    "symbol": ["x" if row["correct"] is False else "circle" for row in chosen],
-                },
-            }
-        )
+    names = [*dict.fromkeys(row["outcome"] for row in rows), WRONG]
+    traces = [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": name,
+            "x": [row["time"] for row in chosen],
+            "y": [row["confidence"] for row in chosen],
+            "text": [f"{row['key']}<br>{row['outcome']}: {row['predicted']}" for row in chosen],
+            "hovertemplate": "%{text}<br>confidence %{y:.3f}<br>%{x}<extra>%{fullData.name}</extra>",
+            "marker": {"color": colour_outcome(name), **MARKS[name == WRONG]},
+        }
+        for name in names
+        if (chosen := [row for row in rows if name == (WRONG if row["correct"] is False else row["outcome"])])
+    ]
     under = sum(row["confidence"] < threshold for row in rows)
     wrong = sum(row["correct"] is False for row in rows)
     return Figure(
@@ -73,7 +70,7 @@ def draw_confidence_over_time(
         f"{wrong} are wrong and drawn as crosses.",
         traces,
         {
-            "xaxis": {"title": {"text": "time of inference (UTC)"}},
+            "xaxis": {"title": {"text": "time of check-in (UTC)"}},
             "yaxis": {
                 "title": {"text": "confidence"},
                 "range": [min([0.5, *_column(rows, "confidence")]) - 0.02, 1.01],
@@ -220,42 +217,11 @@ def draw_coverage(checkins: Sequence[CheckIn], threshold: float) -> Figure:
         traces,
         {
             "xaxis": {"title": {"text": "threshold"}},
-            "yaxis": {"title": {"text": "share"}, "range": [0, 1.02]},
+            "yaxis": {
+                "title": {"text": "share"},
+                "range": [min([0.5, *_column(rows, "coverage")]) - 0.05, 1.02],
+            },
             "shapes": [_line_at(threshold, vertical=True)],
-        },
-        rows,
-    )
-
-
-def draw_confusion(checkins: Sequence[CheckIn], classes: Sequence[str]) -> Figure:
-    """What each class is taken for."""
-    probabilities, labels = _judged(checkins)
-    matrix = count_confusion(probabilities.argmax(axis=1), labels, len(classes))
-    rows = [
-        {"truth": truth, "predicted": predicted, "count": int(matrix[i, j])}
-        for i, truth in enumerate(classes)
-        for j, predicted in enumerate(classes)
-    ]
-    trace = {
-        "type": "heatmap",
-        "x": list(classes),
-        "y": list(classes),
-        "z": matrix.tolist(),
-        "text": matrix.tolist(),
-        "texttemplate": "%{text}",
-        "colorscale": [[0, "#DCE9F3"], [1, CLASS_COLOURS[0]]],
-        "showscale": False,
-        "hovertemplate": "%{y} taken for %{x}: %{z}<extra></extra>",
-    }
-    wrong = int(matrix.sum() - np.trace(matrix))
-    return Figure(
-        "confusion",
-        "Confusion matrix",
-        f"{wrong} of {int(matrix.sum())} images with a known class were taken for another.",
-        [trace],
-        {
-            "xaxis": {"title": {"text": "predicted"}},
-            "yaxis": {"title": {"text": "truth"}, "autorange": "reversed"},
         },
         rows,
     )
@@ -276,11 +242,12 @@ def draw_latency(checkins: Sequence[CheckIn]) -> Figure:
     traces = [
         {
             "type": "bar",
+            "orientation": "h",
             "name": f"p{percentile}",
-            "x": _column(rows, "state"),
-            "y": _column(rows, f"p{percentile}_ms"),
+            "y": _column(rows, "state"),
+            "x": _column(rows, f"p{percentile}_ms"),
             "marker": {"color": colour},
-            "hovertemplate": "%{x}: %{y:.0f} ms<extra>%{fullData.name}</extra>",
+            "hovertemplate": "%{y}: %{x:.0f} ms<extra>%{fullData.name}</extra>",
         }
         for percentile, colour in zip(PERCENTILES, CLASS_COLOURS, strict=False)
     ]
@@ -289,7 +256,11 @@ def draw_latency(checkins: Sequence[CheckIn]) -> Figure:
         "Time by state",
         "Median, 95th and 99th percentile of the time in each state, and from start to end.",
         traces,
-        {"barmode": "group", "yaxis": {"title": {"text": "milliseconds"}}},
+        {
+            "barmode": "group",
+            "xaxis": {"title": {"text": "milliseconds"}},
+            "yaxis": {"autorange": "reversed"},
+        },
         rows,
     )
 
@@ -309,7 +280,7 @@ def draw_instances(instances: Sequence[tuple[datetime, int]]) -> Figure:
     return Figure(
         "instances",
         "Endpoint instances over time",
-        f"At most {most} instance{'s' if most != 1 else ''} served.",
+        f"At most {most} instance{'s' if most != 1 else ''} served (CloudWatch, and scaling activities).",
         [trace],
         {
             "yaxis": {"title": {"text": "instances"}, "rangemode": "tozero", "dtick": 1},

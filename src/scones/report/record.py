@@ -19,6 +19,7 @@ from scones.report.checkins import CheckIn
 from scones.report.page import Run
 
 RUN, CHECKINS = "run.json", "checkins.jsonl"
+VERSION = 2
 
 
 def save_run(run: Run, folder: Path) -> None:
@@ -27,6 +28,7 @@ def save_run(run: Run, folder: Path) -> None:
     (folder / RUN).unlink(missing_ok=True)
     _write(folder / CHECKINS, "".join(json.dumps(_encode(checkin)) + "\n" for checkin in run.checkins))
     head = {
+        "version": VERSION,
         "title": run.title,
         "summary": run.summary,
         "facts": [list(fact) for fact in run.facts],
@@ -37,11 +39,13 @@ def save_run(run: Run, folder: Path) -> None:
 
 
 def load_run(folder: Path) -> Run:
-    """Read what `save_run` wrote. Raises DataError when there is none, or it is damaged."""
+    """Read what `save_run` wrote. Raises DataError when there is none, or it is damaged or of old."""
     if not (folder / RUN).is_file():
         raise DataError(f"{folder} holds no finished run.", "Make one: scones run.")
     try:
         head = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        if head.get("version") != VERSION:
+            raise DataError(f"The run in {folder} was kept by another version.", "Run again: scones run.")
         lines = (folder / CHECKINS).read_text(encoding="utf-8").splitlines()
         return Run(
             summary=head["summary"],

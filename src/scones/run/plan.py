@@ -40,16 +40,25 @@ class Plan:
     @property
     def staged(self) -> Path:
         """Where the data is staged: another folder for another source, other classes or another seed."""
-        source = self.settings.source
-        path = Path(source).expanduser()
-        mark = (
-            f"{path.resolve()}:{path.stat().st_size}:{path.stat().st_mtime_ns}" if path.is_file() else source
-        )
+        mark = mark_source(self.settings.source)
         return self.folder / "data" / make_digest(mark, self.settings.classes, str(self.settings.seed))
 
     @property
     def endpoint(self) -> str:
         return f"{self.settings.stack_name}-vehicles"
+
+
+def mark_source(source: str) -> str:
+    """Text that changes with the file, or with any file of the folder, that `source` names."""
+    path = Path(source.removeprefix("folder:")).expanduser()
+    if source.startswith("folder:") and path.is_dir():
+        return f"{path.resolve()}:" + make_digest(*sorted(map(_mark_file, path.rglob("*"))))
+    return _mark_file(path.resolve()) if path.is_file() else source
+
+
+def _mark_file(path: Path) -> str:
+    found = path.stat()
+    return f"{path}:{found.st_size}:{found.st_mtime_ns}"
 
 
 def make_digest(*parts: str) -> str:

@@ -1,9 +1,9 @@
-"""The steps up to a deployed application. Each returns what it made; a second time, the same at once."""
+"""The steps up to a deployed model. Each returns what it made; a second time, the same at once."""
 
 from __future__ import annotations
 
+import json
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from scones import __version__
-from scones.aws import endpoints, stacks, training_jobs, workspace
-from scones.aws.captures import Capture, read_captures
-from scones.aws.orders import seed_bays, seed_orders
+from scones.aws import endpoints, training_jobs, workspace
+from scones.aws.checkins import find_photo
 from scones.aws.sessions import Cloud, translate_errors
 from scones.data import Dataset, read_dataset, stage
 from scones.data.upload import upload
@@ -23,11 +22,9 @@ from scones.run.plan import IMAGE, Plan, Progress, ignore_progress, make_digest
 
 Tell = Callable[[str], None]
 GROUP = "scones-vehicles"
-MAX_OOD = "0.5"  # Prediction.ood: above this a picture should not be routed
-ORDERS = 300
 
 
-def _ignore(line: str) -> None:
+def ignore_line(line: str) -> None:
     """For callers who tell nothing."""
 
 
@@ -39,9 +36,31 @@ class Staged:
     remote: str
 
 
-def stage_data(cloud: Cloud, plan: Plan, progress: Progress = ignore_progress) -> Staged:
-    """Stage the source to a folder and to the workspace bucket."""
+def find_data(cloud: Cloud, plan: Plan) -> Staged | None:
+    """The dataset of this plan if it is complete in both places."""
     try:
+        local = read_dataset(plan.staged)
+    except DataError:
+        return None
+    remote = _place_data(workspace.name_bucket(cloud), local)
+    bucket, _, key = remote.removeprefix("s3://").partition("/")
+    # dataset.json is written last: where it lies, everything does.
+    found = find_photo(cloud, bucket, f"{key}/dataset.json")
+    return Staged(local, remote) if found.etag else None
+
+
+def _place_data(bucket: str, local: Dataset) -> str:
+    return f"s3://{bucket}/datasets/{local.digest.partition(':')[2][:12]}"
+
+
+def stage_data(cloud: Cloud, plan: Plan, progress: Progress = ignore_progress, again: bool = False) -> Staged:
+    """Stage the source to a folder and to the workspace bucket; to the folder only what is not there.
+
+    `again` reads the source again, too.
+    """
+    try:
+        if again:
+            raise DataError("asked for")
         local = read_dataset(plan.staged)
     except DataError:
         settings = plan.settings
@@ -55,37 +74,19 @@ def stage_data(cloud: Cloud, plan: Plan, progress: Progress = ignore_progress) -
             progress=progress,
         )
     bucket = workspace.ensure_bucket(cloud)
-    remote = upload(local, f"s3://{bucket}/datasets/{local.digest.partition(':')[2][:12]}", progress)
+    remote = upload(local, _place_data(bucket, local), progress)
     return Staged(local, remote.location)
 
 
-def train_model(cloud: Cloud, plan: Plan, staged: Staged, tell: Tell = _ignore) -> training_jobs.TrainingJob:
-    """Run the training job of this dataset and these hyperparameters, or find that it has run."""
-    from scones.container.training import METRICS
+def train_model(
+    cloud: Cloud, plan: Plan, staged: Staged, tell: Tell = ignore_line, again: bool = False
+) -> training_jobs.TrainingJob:
+    """Run the training job of this dataset and these hyperparameters, or find that it has run.
 
-    bucket = workspace.name_bucket(cloud)
-    given = {
-        "class_names": ",".join(plan.classes),
-        "num_classes": str(len(plan.classes)),
-        "seed": str(plan.settings.seed),
-        **plan.hyperparameters,
-    }
-    base = f"scones-{make_digest(staged.local.digest, repr(sorted(given.items())), __version__)}"
-    channels = {
-        "train": f"{staged.remote}/train/",
-        "validation": f"{staged.remote}/validation/",
-        "train_lst": f"{staged.remote}/train.lst",
-        "validation_lst": f"{staged.remote}/validation.lst",
-    }
-    spec = training_jobs.TrainingSpec(
-        name=_find_name(cloud, base),
-        image=_name_image(cloud),
-        role=workspace.ensure_role(cloud, bucket),
-        channels=channels,
-        output=f"s3://{bucket}/models",
-        hyperparameters=given,
-        metrics=METRICS,
-    )
+    `again` starts another one beside one that has completed. Raises ModelError when the job fails or is
+    stopped, CloudError.
+    """
+    spec = _describe_training(cloud, plan, staged, again)
     training_jobs.start_training_job(cloud, spec)
     for found in training_jobs.follow_training_job(cloud, spec.name):
         if isinstance(found, str):
@@ -97,13 +98,56 @@ def train_model(cloud: Cloud, plan: Plan, staged: Staged, tell: Tell = _ignore) 
     raise CloudError(f"The training job {spec.name} ended without a result.")
 
 
-def _find_name(cloud: Cloud, base: str) -> str:
-    """`base`, or the first of base-1, … whose job has not failed: SageMaker never frees a job's name."""
-    name, number = base, 0
-    while (job := training_jobs.read_training_job(cloud, name)) and job.status in ("Failed", "Stopped"):
-        number += 1
-        name = f"{base}-{number}"
-    return name
+def find_training(cloud: Cloud, plan: Plan, staged: Staged) -> training_jobs.TrainingJob | None:
+    """The latest training job of this dataset and these hyperparameters, if it has completed."""
+    job = training_jobs.read_training_job(cloud, _find_name(cloud, _name_training(plan, staged)))
+    return job if job and job.status == "Completed" else None
+
+
+def _describe_training(cloud: Cloud, plan: Plan, staged: Staged, again: bool) -> training_jobs.TrainingSpec:
+    from scones.container.training import METRICS
+
+    bucket = workspace.name_bucket(cloud)
+    return training_jobs.TrainingSpec(
+        name=_find_name(cloud, _name_training(plan, staged), again),
+        image=_name_image(cloud),
+        role=workspace.ensure_role(cloud, bucket),
+        channels={
+            "train": f"{staged.remote}/train/",
+            "validation": f"{staged.remote}/validation/",
+            "train_lst": f"{staged.remote}/train.lst",
+            "validation_lst": f"{staged.remote}/validation.lst",
+        },
+        output=f"s3://{bucket}/models",
+        hyperparameters=_list_hyperparameters(plan),
+        metrics=METRICS,
+    )
+
+
+def _list_hyperparameters(plan: Plan) -> dict[str, str]:
+    return {
+        "class_names": ",".join(plan.classes),
+        "num_classes": str(len(plan.classes)),
+        "seed": str(plan.settings.seed),
+        **plan.hyperparameters,
+    }
+
+
+def _name_training(plan: Plan, staged: Staged) -> str:
+    given = repr(sorted(_list_hyperparameters(plan).items()))
+    return f"scones-{make_digest(staged.local.digest, given, __version__)}"
+
+
+def _find_name(cloud: Cloud, base: str, again: bool = False) -> str:
+    """The latest job of base, base-1, base-2, …, or the next name where that one is of no use.
+
+    SageMaker never frees a job's name, so a failed one, or one that shall be done again, gets a successor.
+    """
+    name, status, number = base, "", 0
+    while job := training_jobs.read_training_job(cloud, f"{base}-{number}" if number else base):
+        name, status, number = job.name, job.status, number + 1
+    useless = status in ("Failed", "Stopped") or (again and status == "Completed")
+    return f"{base}-{number}" if useless else name
 
 
 def _name_image(cloud: Cloud) -> str:
@@ -113,9 +157,39 @@ def _name_image(cloud: Cloud) -> str:
 def evaluate_model(
     cloud: Cloud, plan: Plan, staged: Staged, job: training_jobs.TrainingJob
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The model's measures on the test images, and the gate's verdict. Raises ModelError below the gate."""
+    """The model's measures on the test images, and the gate's verdict. Raises ModelError below the gate.
+
+    The measures are kept beside the downloaded model.
+    """
     artifact = fetch(cloud, job.artifact, plan.folder / "models" / job.name / "model.tar.gz")
     measures = {**_measure(artifact, staged.local, plan.settings.threshold), "train_seconds": job.seconds}
+    _write(_place_measures(plan, staged, job), json.dumps(measures, indent=2) + "\n")
+    return measures, _judge(plan, measures)
+
+
+def find_evaluation(
+    plan: Plan, staged: Staged, job: training_jobs.TrainingJob
+) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """What `evaluate_model` found on these images at this threshold before, judged by this plan's gate."""
+    try:
+        measures = json.loads(_place_measures(plan, staged, job).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return measures, _judge(plan, measures)
+
+
+def _place_measures(plan: Plan, staged: Staged, job: training_jobs.TrainingJob) -> Path:
+    asked = make_digest(staged.local.digest, f"{plan.settings.threshold:g}", __version__)
+    return plan.folder / "models" / job.name / f"evaluation-{asked}.json"
+
+
+def _write(path: Path, text: str) -> None:
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
+
+
+def _judge(plan: Plan, measures: dict[str, Any]) -> dict[str, Any]:
     accuracy = measures["test_accuracy"]
     gate = {
         "passed": accuracy >= plan.least_accuracy,
@@ -128,7 +202,7 @@ def evaluate_model(
             f"The model is below its gate and was not deployed. {gate['reason']}",
             "Train longer or on better data, or ask for less with --least-accuracy.",
         )
-    return measures, gate
+    return gate
 
 
 def fetch(cloud: Cloud, address: str, path: Path) -> Path:
@@ -173,35 +247,3 @@ def describe_deployment(cloud: Cloud, plan: Plan, job: training_jobs.TrainingJob
         role=workspace.ensure_role(cloud, bucket),
         capture=f"s3://{bucket}/captures",
     )
-
-
-def deploy_application(cloud: Cloud, plan: Plan, tell: Tell = _ignore) -> dict[str, str]:
-    """Create or update the stack, load the example of orders and bays; the stack's outputs."""
-    stack = plan.settings.stack_name
-    parameters = {
-        "EndpointName": plan.endpoint,
-        "Classes": ",".join(plan.classes),
-        "Threshold": f"{plan.settings.threshold:g}",
-        "MaxOod": MAX_OOD,
-    }
-    change_set = stacks.prepare(cloud, stack, plan.template, parameters)
-    if change_set is None:
-        return stacks.read_outputs(cloud, stack)
-    outputs = stacks.execute(cloud, change_set, lambda name, status, reason: tell(f"{name} {status}"))
-    tell("example orders")
-    seed_bays(cloud, outputs["BaysTableName"])
-    seed_orders(cloud, outputs["OrdersTableName"], ORDERS, plan.settings.seed)
-    return outputs
-
-
-def await_captures(cloud: Cloud, place: str, wanted: int, patience: float = 90) -> list[Capture]:
-    """The captures in S3, once there are `wanted`: an endpoint delivers within a minute, AWS within a few.
-
-    Returns those that there are after `patience` seconds; the report says how many there are.
-    """
-    deadline = time.monotonic() + patience
-    while True:
-        captures = list(read_captures(place, client=cloud.client("s3")))
-        if len(captures) >= wanted or time.monotonic() > deadline:
-            return captures
-        time.sleep(2)

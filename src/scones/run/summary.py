@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from scones.aws.metrics import Latency
 from scones.data.dataset import Dataset
 from scones.report.checkins import INVALID_IMAGE, LOW_CONFIDENCE, ROUTED, CheckIn, count_outcomes
 
-_MODEL = ("test_accuracy", "ci95", "ece", "coverage", "selective_accuracy", "threshold", "train_seconds")
-CLASSIFY = "ClassifyImage"  # the state in which the endpoint is asked
+MODEL = ("test_accuracy", "ci95", "ece", "coverage", "selective_accuracy", "threshold", "train_seconds")
 
 
 def summarize(
@@ -19,18 +19,20 @@ def summarize(
     measures: Mapping[str, Any],
     gate: Mapping[str, Any],
     endpoint: str,
+    latency: Latency | None,
     rows: Sequence[CheckIn],
     report: str,
 ) -> dict[str, Any]:
-    """The summary; latencies are in milliseconds, the endpoint's as the classifying state sees it."""
+    """The summary. Latencies are in milliseconds: an execution's from start to end; the endpoint's own
+    (ModelLatency, and OverheadLatency apart, because percentiles do not add up), null while CloudWatch has
+    none."""
     outcomes = count_outcomes(rows)
     routed, low, invalid = (outcomes[name] for name in (ROUTED, LOW_CONFIDENCE, INVALID_IMAGE))
     counts = {split: sum(names.values()) for split, names in dataset.counts().items()}
-    asked = [row.states[CLASSIFY] for row in rows if CLASSIFY in row.states]
     return {
         "data": {"source": dataset.source.get("kind", "unknown"), **counts},
-        "model": {name: measures[name] for name in _MODEL},
-        "endpoint": {"name": endpoint, **_measure_percentiles(asked)},
+        "model": {name: measures[name] for name in MODEL},
+        "endpoint": {"name": endpoint, **_describe_latency(latency)},
         "workflow": {
             "executions": len(rows),
             "routed": routed,
@@ -42,6 +44,18 @@ def summarize(
         "captured_records": sum(row.capture is not None for row in rows),
         "report": report,
         "gate": dict(gate),
+    }
+
+
+def _describe_latency(latency: Latency | None) -> dict[str, float | None]:
+    names = {
+        "p50_ms": "model_p50",
+        "p95_ms": "model_p95",
+        "overhead_p50_ms": "overhead_p50",
+        "overhead_p95_ms": "overhead_p95",
+    }
+    return {
+        name: None if latency is None else round(getattr(latency, field), 2) for name, field in names.items()
     }
 
 

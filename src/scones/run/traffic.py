@@ -1,25 +1,25 @@
-"""Sends the test images through the state machine, and joins what is known of each afterwards."""
+"""Lets drivers check in with the test images, and waits for the outcomes."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from datetime import datetime
+from itertools import count, islice
 
-from scones.aws.captures import Capture
-from scones.aws.checkins import ARRIVALS, CheckIn, Outcome, put_photo, read_outcomes
-from scones.aws.executions import Execution, find_arn, read_execution
+from scones.aws.checkins import ARRIVALS, CheckIn, find_photo, put_photo, read_outcomes
 from scones.aws.sessions import Cloud
 from scones.data.dataset import Dataset, Image
 from scones.errors import CloudError
-from scones.report.checkins import CheckIn as Row
 from scones.run.plan import Progress, ignore_progress
 
 WORKERS = 8
+DRIVERS = 50
+AT_ONCE = (
+    16  # check-ins under way: enough to keep a small machine busy, few enough to measure each one's time
+)
 PATIENCE = 300.0  # seconds without any new outcome
-POLL = 0.5
+POLL = 0.1
 
 
 def send_images(
@@ -35,98 +35,98 @@ def send_images(
     `most` 0 means all of them. `wave` names these check-ins: an image of a wave starts one execution, however
     often it is sent. Raises CloudError when outcomes stop coming.
     """
-    images = dataset.select("test")
-    images = images[:: max(1, len(images) // most)][:most] if most else images
     bucket, table = outputs["BucketName"], outputs["CheckinsTableName"]
 
-    def send(numbered: tuple[int, Image]) -> CheckIn:
-        number, image = numbered
-        key = f"{ARRIVALS}/driver-{number % 50:02}/{wave}/{image.file}"
-        return put_photo(cloud, bucket, key, dataset.path(image).read_bytes())
+    def send(photo: tuple[str, Image]) -> tuple[str, Image]:
+        key, image = photo
+        return put_photo(cloud, bucket, key, dataset.path(image).read_bytes()).checkin_id, image
 
+    photos = list_photos(dataset, wave, most)
     with ThreadPoolExecutor(WORKERS) as pool:
-        sent = list(pool.map(send, enumerate(images)))
-    by_id = {checkin.checkin_id: image for checkin, image in zip(sent, images, strict=True)}
-    _await_outcomes(cloud, table, by_id, progress)
-    return by_id
+        return _send_all(
+            photos,
+            lambda some: dict(pool.map(send, some)),
+            lambda ids: set(read_outcomes(cloud, table, ids)),
+            progress,
+        )
 
 
-def _await_outcomes(cloud: Cloud, table: str, ids: Iterable[str], progress: Progress) -> dict[str, Outcome]:
-    wanted, known, since = list(ids), -1, time.monotonic()
-    while True:
-        outcomes = read_outcomes(cloud, table, wanted)
-        if len(outcomes) > known:
-            known, since = len(outcomes), time.monotonic()
-            progress("Check-ins with an outcome", known, len(wanted))
-        if known == len(wanted):
-            return outcomes
-        if time.monotonic() - since > PATIENCE:
+def find_images(
+    cloud: Cloud, outputs: Mapping[str, str], dataset: Dataset, wave: str, most: int = 0
+) -> dict[str, Image] | None:
+    """What `send_images` would return, if all of this wave have an outcome already; else None."""
+    bucket = outputs["BucketName"]
+    photos = list_photos(dataset, wave, most)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        known = list(pool.map(lambda photo: find_photo(cloud, bucket, photo[0]), photos))
+    if not all(checkin.etag for checkin in known):
+        return None
+    by_id = {checkin.checkin_id: image for checkin, (_, image) in zip(known, photos, strict=True)}
+    outcomes = read_outcomes(cloud, outputs["CheckinsTableName"], by_id)
+    return by_id if len(outcomes) == len(by_id) else None
+
+
+def find_wave(
+    cloud: Cloud, outputs: Mapping[str, str], dataset: Dataset, base: str, again: bool = False
+) -> str:
+    """The latest of the waves base, base-1, … that has begun, or the one after it when asked `again`."""
+    wave = base
+    for number in count(1):
+        following = f"{base}-{number}"
+        [(first, _)] = list_photos(dataset, following, 1)
+        if not find_photo(cloud, outputs["BucketName"], first).etag:
+            return following if again else wave
+        wave = following
+    raise AssertionError("counting ends never")
+
+
+def list_photos(dataset: Dataset, wave: str, most: int = 0) -> list[tuple[str, Image]]:
+    """The keys of a wave's photos, and the test images that they show; `most` 0 means all."""
+    images = dataset.select("test")
+    images = images[:: max(1, len(images) // most)][:most] if most else images
+    return [
+        (f"{ARRIVALS}/driver-{number % DRIVERS:02}/{wave}/{image.file}", image)
+        for number, image in enumerate(images)
+    ]
+
+
+def name_inferences(ids: Iterable[str]) -> dict[str, str]:
+    """By check-in id, the inference id that classifyImage sends: the name of its execution."""
+    return {checkin_id: parse_checkin(checkin_id).execution[-64:] for checkin_id in ids}
+
+
+def parse_checkin(checkin_id: str) -> CheckIn:
+    """The check-in of an id."""
+    place, _, etag = checkin_id.rpartition("@")
+    bucket, _, key = place.partition("/")
+    return CheckIn(bucket, key, etag)
+
+
+def _send_all(
+    photos: Sequence[tuple[str, Image]],
+    send: Callable[[Sequence[tuple[str, Image]]], dict[str, Image]],
+    find_decided: Callable[[set[str]], set[str]],
+    progress: Progress,
+) -> dict[str, Image]:
+    """Send photos so that never more than AT_ONCE wait for their outcome, until all have theirs."""
+    left: Iterator[tuple[str, Image]] = iter(photos)
+    sent: dict[str, Image] = {}
+    waiting: set[str] = set()
+    since = time.monotonic()
+    while waiting or len(sent) < len(photos):
+        fresh = send(list(islice(left, AT_ONCE - len(waiting))))
+        sent |= fresh
+        waiting |= fresh.keys()
+        decided = find_decided(waiting)
+        if decided:
+            waiting -= decided
+            since = time.monotonic()
+            progress("Check-ins with an outcome", len(sent) - len(waiting), len(photos))
+        elif time.monotonic() - since > PATIENCE:
             raise CloudError(
-                f"{len(wanted) - known} of {len(wanted)} check-ins have no outcome, and none came for "
-                f"{PATIENCE:g} s.",
+                f"{len(waiting)} of {len(photos)} check-ins wait, and no outcome came for {PATIENCE:g} s.",
                 "See the log of the function start-delivery.",
             )
-        time.sleep(POLL)
-
-
-def collect_rows(
-    cloud: Cloud, machine: str, images: Mapping[str, Image], captures: Iterable[Capture], dataset: Dataset
-) -> list[Row]:
-    """One row for each check-in: its execution, joined by inference id with its capture record."""
-    by_inference = {capture.inference_id: capture for capture in captures if capture.inference_id}
-
-    def collect(checkin_id: str) -> Row:
-        place, _, etag = checkin_id.rpartition("@")
-        bucket, _, key = place.partition("/")
-        execution = read_execution(cloud, find_arn(machine, CheckIn(bucket, key, etag).execution))
-        row = describe_row(key, execution, images[checkin_id].label)
-        capture = by_inference.get(name_inference(execution.arn))
-        content = dataset.path(images[checkin_id]).read_bytes()
-        return join_capture(replace(row, image=content), capture)
-
-    with ThreadPoolExecutor(WORKERS) as pool:
-        return sorted(pool.map(collect, images), key=lambda row: row.started)
-
-
-def name_inference(execution: str) -> str:
-    """The inference id that classifyImage sends for an execution: its name, or the end of it."""
-    return execution.rpartition(":")[2][-64:]
-
-
-def describe_row(key: str, execution: Execution, truth: int) -> Row:
-    """A row without what only the capture knows."""
-    routed = execution.status == "SUCCEEDED"
-    return Row(
-        key=key,
-        execution=execution.arn,
-        outcome="ROUTED" if routed else execution.error or execution.status,
-        started=execution.started,
-        seconds=execution.seconds,
-        states={step.state: step.seconds for step in execution.steps},
-        truth=truth,
-    )
-
-
-def join_capture(row: Row, capture: Capture | None) -> Row:
-    """The row with its capture's probabilities, time, out-of-distribution score and origin."""
-    if capture is None:
-        return row
-    return replace(
-        row,
-        probabilities=capture.probabilities,
-        started=min(row.started, capture.time) if capture.time.microsecond else row.started,
-        ood=_read_ood(capture.custom_attributes),
-        capture=capture.origin,
-        event_id=capture.event_id,
-    )
-
-
-def _read_ood(attributes: tuple[str, ...]) -> float | None:
-    pairs = dict(pair.split("=", 1) for text in attributes for pair in text.split(",") if "=" in pair)
-    return float(pairs["ood"]) if "ood" in pairs else None
-
-
-def list_instances(rows: Iterable[Row], instances: int) -> list[tuple[datetime, int]]:
-    """The endpoint's number of instances from the first check-in to the last."""
-    times = [row.started for row in rows]
-    return [(min(times), instances), (max(times), instances)] if times else []
+        else:
+            time.sleep(POLL)
+    return sent

@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from dataclasses import replace
+from operator import mul
 
 import pytest
 
@@ -300,7 +301,8 @@ def test_metrics_carry_cloudwatchs_names_and_dimensions(place: Place) -> None:
         dimensions = {each["Name"]: each["Value"] for each in data["Dimensions"]}
         assert (dimensions["EndpointName"], dimensions["VariantName"]) == ("bikes", "AllTraffic")
         key = namespace, data["MetricName"], "EndpointConfigName" in dimensions
-        sums[key] = sums.get(key, 0) + (data.get("StatisticValues") or {"Sum": data.get("Value")})["Sum"]
+        values, counts = data.get("Values", [data.get("Value")]), data.get("Counts", [1])
+        sums[key] = sums.get(key, 0) + sum(map(mul, values, counts))
     for of_config in (False, True):
         assert sums["AWS/SageMaker", "Invocations", of_config] == 4
         assert sums["AWS/SageMaker", "InvocationsPerInstance", of_config] == 2

@@ -11,6 +11,7 @@ import pytest
 from scones.model.calibration import measure_calibration_error
 from scones.report import figures
 from scones.report.checkins import CheckIn, count_outcomes, select_uncertain, select_wrong
+from scones.report.confusion import EXAMPLES, count_cells
 from scones.report.reliability import list_bins
 from synthetic import CLASSES, START, make_checkins
 
@@ -35,7 +36,8 @@ def test_confidence_over_time_names_what_is_under_the_threshold_and_wrong() -> N
     found = [checkin("ROUTED", 0.95, 0.05, truth=1), checkin("LowConfidence", 0.4, 0.6, truth=1)]
     figure = figures.draw_confidence_over_time(found, CLASSES, 0.93)
     assert "1 lie under the threshold of 0.93; 1 are wrong" in figure.summary
-    assert figure.traces[0]["marker"]["symbol"] == ["x"]
+    assert [trace["name"] for trace in figure.traces] == ["LowConfidence", "wrong"]
+    assert figure.traces[1]["y"] == [0.95]
 
 
 def test_the_histogram_holds_every_inference() -> None:
@@ -47,15 +49,24 @@ def test_the_histogram_holds_every_inference() -> None:
 
 def test_the_confusion_matrix_is_by_truth_then_prediction() -> None:
     found = [checkin("ROUTED", 0.9, 0.1, truth=1)] * 3 + [checkin("ROUTED", 0.9, 0.1, truth=0)]
-    counts = {
-        (row["truth"], row["predicted"]): row["count"] for row in figures.draw_confusion(found, CLASSES).rows
-    }
-    assert counts == {
-        ("bicycle", "bicycle"): 1,
-        ("bicycle", "motorcycle"): 0,
-        ("motorcycle", "bicycle"): 3,
-        ("motorcycle", "motorcycle"): 0,
-    }
+    cells = count_cells([*found, checkin("InvalidImage", truth=0), checkin("ROUTED", 0.9, 0.1)], CLASSES)
+    assert [[cell.count for cell in row] for row in cells] == [[1, 0], [3, 0]]
+    assert [[cell.share for cell in row] for row in cells] == [[1, 0], [1, 0]]
+    assert [(cell.truth, cell.predicted, cell.right) for cell in cells[1]] == [
+        ("motorcycle", "bicycle", False),
+        ("motorcycle", "motorcycle", True),
+    ]
+
+
+def test_a_cell_shows_the_most_confident_mistakes_and_the_least_certain_right_ones() -> None:
+    found = [checkin("ROUTED", p, 1 - p, truth=truth) for truth in (0, 1) for p in (0.6, 0.99, 0.8) * 10]
+    (right, _), (wrong, _) = count_cells(found, CLASSES)
+    assert {example.confidence for example in right.examples} == {0.6}
+    assert {example.confidence for example in wrong.examples} == {0.99}
+    assert len(right.examples) == len(wrong.examples) == EXAMPLES // 4
+    many = [[checkin("ROUTED", *([0.1] * 10), truth=truth)] * 5 for truth in range(10)]
+    cells = count_cells([one for some in many for one in some], [str(n) for n in range(10)])
+    assert sum(len(cell.examples) for row in cells for cell in row) == 10
 
 
 def test_latency_is_in_milliseconds() -> None:
@@ -78,7 +89,6 @@ def test_nothing_to_show_is_shown_as_nothing(found: list[CheckIn]) -> None:
         figures.draw_outcomes(found),
         figures.draw_reliability(found),
         figures.draw_coverage(found, 0.93),
-        figures.draw_confusion(found, CLASSES),
         figures.draw_latency(found),
         figures.draw_instances([]),
     ]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from scones.report.confusion import EXAMPLES
 from scones.report.cost import estimate_cost
 from scones.report.page import list_tiles, render_report, write_report
 from synthetic import make_run
@@ -46,7 +47,7 @@ def test_every_figure_has_its_data_as_csv(page: str) -> None:
     links = dict(re.findall(r'download="([\w-]+)\.csv" href="data:text/csv;base64,([^"]*)"', page))
     drawn = read_island(page, "figures")
     assert isinstance(drawn, list)
-    assert set(links) == {plot["name"] for plot in drawn}
+    assert set(links) == {"confusion", *(plot["name"] for plot in drawn)}
     rows = list(csv.DictReader(io.StringIO(base64.b64decode(links["confidence-over-time"]).decode())))
     assert len(rows) == 200
     assert rows[0]["execution"].startswith("arn:aws:states:")
@@ -66,7 +67,42 @@ def test_a_degraded_model_is_visible_at_first_glance() -> None:
     assert 'class="tile bad"' not in good
     assert "The model is below its gate." in bad
     assert 'class="verdict bad"' in bad
-    assert bad.count('class="tile bad"') == 1
+    assert re.findall(r'class="tile bad"><dt>(.*?)</dt>', bad) == ["Test accuracy", "Calibration error"]
+
+
+def test_a_lowered_gate_makes_no_bad_model_good() -> None:
+    run = make_run(0.7)
+    gate = {**run.summary["gate"], "passed": True, "least_accuracy": 0.0}
+    page = render_report(replace(run, summary={**run.summary, "gate": gate}))
+    assert "The model is bad: the gate was lowered to 0%." in page
+    assert 'class="verdict bad"' in page
+    assert 'class="tile bad"><dt>Test accuracy' in page
+
+
+def test_failed_executions_are_named_first() -> None:
+    run = make_run(0.98)
+    workflow = {**run.summary["workflow"], "failed": 3}
+    page = render_report(replace(run, summary={**run.summary, "workflow": workflow}))
+    assert "3 executions failed." in page
+    assert 'class="verdict bad"' in page
+
+
+def test_a_model_that_is_never_sure_and_an_endpoint_without_metrics_are_shown() -> None:
+    run = make_run(count=4)
+    model = {**run.summary["model"], "coverage": 0.0, "selective_accuracy": None}
+    endpoint = dict.fromkeys(run.summary["endpoint"])
+    tiles = {tile.name: tile for tile in list_tiles({**run.summary, "model": model, "endpoint": endpoint})}
+    assert not tiles["Coverage"].good
+    assert tiles["Accuracy when sure"].value == "none"
+    assert tiles["Endpoint"].value == "unknown"
+
+
+def test_every_picture_says_what_it_shows(page: str) -> None:
+    cells = page[page.index('id="confusion"') : page.index('id="wrong"')]
+    pictures = re.findall(r'<img src="data:image/png;base64,[^"]+" alt="([^"]*)"', cells)
+    assert 4 <= len(pictures) <= EXAMPLES
+    assert all(re.fullmatch(r"(bi|motor)cycle taken for (bi|motor)cycle 0\.\d{3}", alt) for alt in pictures)
+    assert re.findall(r"<img(?![^>]* alt=\"[^\"]+\")", page) == []
 
 
 def test_a_report_is_written_whole(tmp_path: Path) -> None:
