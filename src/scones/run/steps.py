@@ -139,15 +139,17 @@ def _name_training(plan: Plan, staged: Staged) -> str:
 
 
 def _find_name(cloud: Cloud, base: str, again: bool = False) -> str:
-    """The latest job of base, base-1, base-2, …, or the next name where that one is of no use.
+    """The latest job of base, base-1, base-2, … that has completed or is under way, or else the next name.
 
-    SageMaker never frees a job's name, so a failed one, or one that shall be done again, gets a successor.
+    SageMaker never frees a job's name, so a job that failed, or shall be done again, gets a successor.
     """
-    name, status, number = base, "", 0
-    while job := training_jobs.read_training_job(cloud, f"{base}-{number}" if number else base):
-        name, status, number = job.name, job.status, number + 1
-    useless = status in ("Failed", "Stopped") or (again and status == "Completed")
-    return f"{base}-{number}" if useless else name
+    jobs: list[training_jobs.TrainingJob] = []
+    while job := training_jobs.read_training_job(cloud, following := f"{base}-{len(jobs)}" if jobs else base):
+        jobs.append(job)
+    useful = [job for job in jobs if job.status not in ("Failed", "Stopped")]
+    if not useful or (again and useful[-1].status == "Completed"):
+        return following
+    return useful[-1].name
 
 
 def _name_image(cloud: Cloud) -> str:
