@@ -46,7 +46,8 @@ class Cloud:
 
     @property
     def account(self) -> str:
-        return str(self.client("sts").get_caller_identity()["Account"])
+        with translate_errors("find out whose account this is"):
+            return str(self.client("sts").get_caller_identity()["Account"])
 
 
 def _find_nothing() -> Mapping[str, str]:

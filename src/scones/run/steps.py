@@ -38,32 +38,23 @@ class Staged:
 
 def find_data(cloud: Cloud, plan: Plan) -> Staged | None:
     """The dataset of this plan if it is complete in both places."""
-    try:
-        local = read_dataset(plan.staged)
-    except DataError:
+    workspace_bucket = workspace.name_bucket(cloud)  # first: without credentials all that follows is in vain
+    local = _read_staged(plan)
+    if local is None:
         return None
-    remote = _place_data(workspace.name_bucket(cloud), local)
+    remote = _place_data(workspace_bucket, local)
     bucket, _, key = remote.removeprefix("s3://").partition("/")
     # dataset.json is written last: where it lies, everything does.
-    found = find_photo(cloud, bucket, f"{key}/dataset.json")
-    return Staged(local, remote) if found.etag else None
-
-
-def _place_data(bucket: str, local: Dataset) -> str:
-    return f"s3://{bucket}/datasets/{local.digest.partition(':')[2][:12]}"
+    return Staged(local, remote) if find_photo(cloud, bucket, f"{key}/dataset.json").etag else None
 
 
 def stage_data(cloud: Cloud, plan: Plan, progress: Progress = ignore_progress, again: bool = False) -> Staged:
-    """Stage the source to a folder and to the workspace bucket; to the folder only what is not there.
+    """Stage the source to a folder and to the workspace bucket, what is not there yet.
 
     `again` reads the source again, too.
     """
-    try:
-        if again:
-            raise DataError("asked for")
-        local = read_dataset(plan.staged)
-    except DataError:
-        settings = plan.settings
+    settings, local = plan.settings, None if again else _read_staged(plan)
+    if local is None:
         local = stage(
             settings.source,
             plan.staged,
@@ -74,8 +65,18 @@ def stage_data(cloud: Cloud, plan: Plan, progress: Progress = ignore_progress, a
             progress=progress,
         )
     bucket = workspace.ensure_bucket(cloud)
-    remote = upload(local, _place_data(bucket, local), progress)
-    return Staged(local, remote.location)
+    return Staged(local, upload(local, _place_data(bucket, local), progress).location)
+
+
+def _read_staged(plan: Plan) -> Dataset | None:
+    try:
+        return read_dataset(plan.staged)
+    except DataError:
+        return None
+
+
+def _place_data(bucket: str, local: Dataset) -> str:
+    return f"s3://{bucket}/datasets/{local.digest.partition(':')[2][:12]}"
 
 
 def train_model(
@@ -139,15 +140,17 @@ def _name_training(plan: Plan, staged: Staged) -> str:
 
 
 def _find_name(cloud: Cloud, base: str, again: bool = False) -> str:
-    """The latest job of base, base-1, base-2, …, or the next name where that one is of no use.
+    """The latest job of base, base-1, base-2, … that has completed or is under way, or else the next name.
 
-    SageMaker never frees a job's name, so a failed one, or one that shall be done again, gets a successor.
+    SageMaker never frees a job's name, so a job that failed, or shall be done again, gets a successor.
     """
-    name, status, number = base, "", 0
-    while job := training_jobs.read_training_job(cloud, f"{base}-{number}" if number else base):
-        name, status, number = job.name, job.status, number + 1
-    useless = status in ("Failed", "Stopped") or (again and status == "Completed")
-    return f"{base}-{number}" if useless else name
+    jobs: list[training_jobs.TrainingJob] = []
+    while job := training_jobs.read_training_job(cloud, following := f"{base}-{len(jobs)}" if jobs else base):
+        jobs.append(job)
+    useful = [job for job in jobs if job.status not in ("Failed", "Stopped")]
+    if not useful or (again and useful[-1].status == "Completed"):
+        return following
+    return useful[-1].name
 
 
 def _name_image(cloud: Cloud) -> str:
