@@ -157,6 +157,7 @@ def describe_endpoint(plane: Plane, request: dict[str, Any]) -> Record:
     if capture := record.get("Capture"):
         enabled = capture.get("EnableCapture", True)
         record["DataCaptureConfig"] = {
+            "KmsKeyId": "",
             **capture,
             "EnableCapture": enabled,
             "CaptureStatus": "Started" if enabled else "Stopped",
