@@ -17,7 +17,6 @@ import sys
 import time
 from pathlib import Path
 
-
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 

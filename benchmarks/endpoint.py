@@ -171,17 +171,18 @@ def report(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
         for name, rounds in found.items()
     }
     for name, values in medians.items():
-        clients = name.rpartition("/")[2]
-        for bound in ("bound", "bound_batched"):
-            # Within a round the machine is as busy for one as for the other.
-            shares = [
-                one["rate"] / base["rate"]
-                for one, base in zip(found[name], found[f"{bound}/{clients}"], strict=True)
-            ]
-            values[f"share_of_{bound}"] = round(statistics.median(shares), 3)
-        base = medians[f"bound/{clients}"]["processor_ms"]
-        values["share_by_processor"] = round(base / values["processor_ms"], 3)
+        server, _, clients = name.rpartition("/")
+        for base in ("bound", "bound_batched", *(["gateway"] if server == "gateway_capture" else ())):
+            values[f"share_of_{base}"] = compare(found[name], found[f"{base}/{clients}"])
+        least = medians[f"bound/{clients}"]["processor_ms"]
+        values["share_by_processor"] = round(least / values["processor_ms"], 3)
     return medians
+
+
+def compare(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> float:
+    """Our rate as a share of theirs, within a round: then the machine is as busy for one as for the other."""
+    shares = [one["rate"] / other["rate"] for one, other in zip(ours, theirs, strict=True)]
+    return round(statistics.median(shares), 3)
 
 
 def describe_machine() -> dict[str, Any]:
