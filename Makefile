@@ -33,7 +33,7 @@ fix: $(STAMP)  ## format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-conformance: $(STAMP)  ## real clients (SageMaker SDK v2 and v3, AWS CLI) against the local cloud; minutes
+conformance: $(STAMP)  ## real clients (SageMaker SDK v2 and v3, AWS CLI, a notebook) against the local cloud; minutes
 	@$(BIN)/python tests/conformance/run.py $(CLIENTS)
 
 lock: $(STAMP)  ## write constraints.txt from what is installed

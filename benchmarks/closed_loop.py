@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import selectors
 import socket
 import sys
 import time
 from pathlib import Path
+
+LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 class Client:
@@ -37,13 +40,13 @@ class Client:
         if not piece:
             raise ConnectionError("the server closed a connection")
         self.answer += piece
-        head, found, body = self.answer.partition(b"\r\n\r\n")
-        if not found:
+        end = self.answer.find(b"\r\n\r\n")
+        if end < 0:
             return 0
-        lines = head.lower().split(b"\r\n")
-        lengths = [int(line[15:]) for line in lines if line.startswith(b"content-length:")]
-        complete = len(body) >= lengths[0] if lengths else body.endswith(b"0\r\n\r\n")
-        return int(head[9:12]) if complete else 0
+        length = LENGTH.search(self.answer, 0, end)
+        size = len(self.answer) - end - 4
+        complete = size >= int(length[1]) if length else self.answer.endswith(b"0\r\n\r\n")
+        return int(self.answer[9:12]) if complete else 0
 
 
 def run(port: int, clients: int, seconds: float, requests: list[bytes]) -> dict[str, object]:

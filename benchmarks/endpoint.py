@@ -1,6 +1,6 @@
 """How fast one model is served: through the gateway, by the bare container, by its peers, against the bound.
 
-    python benchmarks/endpoint.py --model model.tar.gz [--rounds 3] [--seconds 4]    writes endpoint.json
+    python benchmarks/endpoint.py --model model.tar.gz [--rounds 3] [--seconds 2.5]    writes endpoint.json
 
 One ONNX graph, the same 100 PNG pictures of 32 x 32 for everyone, and a closed loop of 1, 8 and 32 clients
 (closed_loop.py), which shares the cores with the server it asks. The bound is what these cores can do without
@@ -10,8 +10,9 @@ most one for each core, one picture at a time (`bound`) or up to eight in a batc
 
 Rounds are interleaved, because machines are not quiet: each round measures everyone, and medians over the
 rounds are reported; shares of the bound are taken within a round. Beside the throughput stands the processor
-time for each request (all processes of the server, without the clients), which other programs on the machine
-disturb far less, and the share of the bound's rate that it allows (`share_by_processor`).
+time for each request (all processes of the server, without the clients; theirs is `clients_ms`), which other
+programs on the machine disturb far less, and the share of the bound's rate that it allows
+(`share_by_processor`).
 
 The gateway is `scones up` with signed requests; its second run captures every invocation.
 """
@@ -104,7 +105,9 @@ def measure_server(server: Contestant, images: list[bytes], clients: int, second
     result = json.loads(output)
     # The warm-up's requests are in the processor time, too.
     whole = (result["seconds"] + seconds / 6) / result["seconds"]
-    return summarise(result["seconds"], result["latencies"], result["failed"], processor / whole)
+    found = summarise(result["seconds"], result["latencies"], result["failed"], processor / whole)
+    found["clients_ms"] = result["processor"] / whole / found["requests"] * 1000
+    return found
 
 
 def summarise(seconds: float, latencies: list[float], failed: int, processor: float) -> dict[str, Any]:
@@ -168,17 +171,18 @@ def report(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
         for name, rounds in found.items()
     }
     for name, values in medians.items():
-        clients = name.rpartition("/")[2]
-        for bound in ("bound", "bound_batched"):
-            # Within a round the machine is as busy for one as for the other.
-            shares = [
-                one["rate"] / base["rate"]
-                for one, base in zip(found[name], found[f"{bound}/{clients}"], strict=True)
-            ]
-            values[f"share_of_{bound}"] = round(statistics.median(shares), 3)
-        base = medians[f"bound/{clients}"]["processor_ms"]
-        values["share_by_processor"] = round(base / values["processor_ms"], 3)
+        server, _, clients = name.rpartition("/")
+        for base in ("bound", "bound_batched", *(["gateway"] if server == "gateway_capture" else ())):
+            values[f"share_of_{base}"] = compare(found[name], found[f"{base}/{clients}"])
+        least = medians[f"bound/{clients}"]["processor_ms"]
+        values["share_by_processor"] = round(least / values["processor_ms"], 3)
     return medians
+
+
+def compare(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> float:
+    """Our rate as a share of theirs, within a round: then the machine is as busy for one as for the other."""
+    shares = [one["rate"] / other["rate"] for one, other in zip(ours, theirs, strict=True)]
+    return round(statistics.median(shares), 3)
 
 
 def describe_machine() -> dict[str, Any]:
@@ -208,7 +212,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--model", type=Path, required=True, help="model.tar.gz of `scones model train`")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--seconds", type=float, default=2.5)
     parser.add_argument("--peers", nargs="*", default=PEERS, choices=PEERS)
     parser.add_argument("--no-gateway", dest="gateway", action="store_false")
     parser.add_argument("--output", type=Path, default=RESULTS)

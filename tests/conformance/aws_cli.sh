@@ -18,7 +18,7 @@ channel() {
 aws s3 mb "s3://$bucket" > /dev/null
 sm create-training-job --training-job-name "$name" --role-arn "$ROLE" \
   --algorithm-specification "TrainingImage=$image,TrainingInputMode=File" \
-  --hyper-parameters "num_classes=2,num_training_samples=1000,epochs=${EPOCHS:-2},image_shape='3,32,32'" \
+  --hyper-parameters "num_classes=2,num_training_samples=1000,epochs=${EPOCHS:-1},image_shape='3,32,32'" \
   --input-data-config "[$(channel train "$DATA/train/"),$(channel validation "$DATA/validation/"),$(channel train_lst "$DATA/train.lst"),$(channel validation_lst "$DATA/validation.lst")]" \
   --output-data-config "S3OutputPath=s3://$bucket/out" \
   --resource-config InstanceType=ml.m5.xlarge,InstanceCount=1,VolumeSizeInGB=5 \

@@ -85,7 +85,7 @@ def train(session: sagemaker.Session, role: str, data: str) -> Estimator:
         image_shape="3,32,32",
         num_classes=2,
         num_training_samples=1000,
-        epochs=int(os.environ.get("EPOCHS", "2")),
+        epochs=int(os.environ.get("EPOCHS", "1")),
     )
     estimator.fit(make_channels(data))
     assert estimator.model_data.endswith("/output/model.tar.gz"), estimator.model_data

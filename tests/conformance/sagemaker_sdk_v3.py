@@ -81,7 +81,7 @@ def train(role: str, data: str, bucket: str, image: str) -> TrainingJob:
             "num_classes": "2",
             "num_training_samples": "1000",
             "image_shape": "3,32,32",
-            "epochs": os.environ.get("EPOCHS", "2"),
+            "epochs": os.environ.get("EPOCHS", "1"),
         },
         input_data_config=[make_channel(name, uri) for name, uri in uris.items()],
         output_data_config=OutputDataConfig(s3_output_path=f"s3://{bucket}/core"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import json
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +12,10 @@ from typing import Any
 
 import pytest
 
+from sagemaker_local import create_app
+from sagemaker_local.api.operations import OPERATIONS
 from sagemaker_local.api.records import Listing, list_records
+from sagemaker_local.config import Config
 from sagemaker_local.errors import ApiError, StateError
 from sagemaker_local.images import Image, find_image
 from sagemaker_local.protocol import check_request, read_target, write_response
@@ -51,6 +56,29 @@ def test_unknown_operations_are_named(target: str) -> None:
     with pytest.raises(ApiError, match="does not exist") as caught:
         read_target(target)
     assert caught.value.code == "UnknownOperationException"
+
+
+def test_a_fault_in_an_operation_is_an_internal_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(plane: object, request: object) -> None:
+        raise RuntimeError("a secret detail")
+
+    monkeypatch.setitem(OPERATIONS, "ListModels", fail)
+    app = create_app(Config(tmp_path, "http://127.0.0.1:9", "key", "secret"))
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"{}"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"x-amz-target", b"SageMaker.ListModels")]
+    asyncio.run(app({"type": "http", "path": "/", "headers": headers}, receive, send))
+    app.plane.store.close()
+    assert (sent[0]["status"], json.loads(sent[1]["body"])["__type"]) == (500, "InternalFailure")
+    assert b"secret" not in sent[1]["body"]
 
 
 def test_responses_are_cut_to_the_model() -> None:

@@ -12,8 +12,9 @@ from sagemaker_local.api.records import (
     find_record,
     list_records,
     new_record,
+    remove_record,
 )
-from sagemaker_local.api.tags import forget_tags, keep_tags
+from sagemaker_local.api.tags import keep_tags
 from sagemaker_local.errors import reject
 from sagemaker_local.plane import Plane
 from sagemaker_local.store import Record
@@ -81,8 +82,5 @@ def list_endpoint_configs(plane: Plane, request: dict[str, Any]) -> dict[str, An
 
 def delete_endpoint_config(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
     """DeleteEndpointConfig."""
-    name = request["EndpointConfigName"]
-    if not plane.store.remove(KIND, name):
-        raise reject(could_not_find(plane, KIND, name))
-    forget_tags(plane, plane.arn(KIND, name))
+    remove_record(plane, KIND, request["EndpointConfigName"])
     return {}

@@ -150,12 +150,14 @@ def describe_endpoint(plane: Plane, request: dict[str, Any]) -> Record:
     record = _find(plane, request["EndpointName"])
     with contextlib.suppress(KeyError):  # one that failed or is only being created has no fleet
         live = plane.fleet.describe(record["EndpointName"])
-        record["ProductionVariants"] = _describe_variants(record, live)
+        if variants := _describe_variants(record, live):  # the model says at least one
+            record["ProductionVariants"] = variants
         if record["EndpointStatus"] == "InService":  # auto scaling works without a call
             record["EndpointStatus"] = live.state
     if capture := record.get("Capture"):
         enabled = capture.get("EnableCapture", True)
         record["DataCaptureConfig"] = {
+            "KmsKeyId": "",
             **capture,
             "EnableCapture": enabled,
             "CaptureStatus": "Started" if enabled else "Stopped",

@@ -12,8 +12,9 @@ from sagemaker_local.api.records import (
     find_record,
     list_records,
     new_record,
+    remove_record,
 )
-from sagemaker_local.api.tags import forget_tags, keep_tags
+from sagemaker_local.api.tags import keep_tags
 from sagemaker_local.errors import reject
 from sagemaker_local.images import find_image
 from sagemaker_local.plane import Plane
@@ -99,8 +100,5 @@ def list_models(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
 
 def delete_model(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
     """DeleteModel: the entry, not its artifacts."""
-    name = request["ModelName"]
-    if not plane.store.remove(KIND, name):
-        raise reject(could_not_find(plane, KIND, name))
-    forget_tags(plane, plane.arn(KIND, name))
+    remove_record(plane, KIND, request["ModelName"])
     return {}

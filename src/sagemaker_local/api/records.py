@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sagemaker_local.api.tags import forget_tags
 from sagemaker_local.errors import reject
 from sagemaker_local.plane import Plane
 from sagemaker_local.store import Record
@@ -39,6 +40,13 @@ def find_record(plane: Plane, kind: str, name: str, message: str) -> Record:
     if record is None:
         raise reject(message)
     return record
+
+
+def remove_record(plane: Plane, kind: str, name: str) -> None:
+    """Remove a model's or an endpoint configuration's record and tags; ApiError when there is none."""
+    if not plane.store.remove(kind, name):
+        raise reject(could_not_find(plane, kind, name))
+    forget_tags(plane, plane.arn(kind, name))
 
 
 def could_not_find(plane: Plane, kind: str, name: str) -> str:

@@ -10,12 +10,14 @@ from sagemaker_local.api.records import Listing, find_record, list_records, new_
 from sagemaker_local.api.tags import keep_tags
 from sagemaker_local.errors import reject
 from sagemaker_local.images import find_image
+from sagemaker_local.jobs.environment import BASE
 from sagemaker_local.jobs.training import KIND, move_to, run_training
 from sagemaker_local.plane import Plane
 from sagemaker_local.store import Record
 
 _LISTING = Listing("TrainingJobSummaries", "TrainingJobName", "TrainingJobStatus", "Ascending")
 _DAY = 86_400
+CHECKPOINTS = f"{BASE}/checkpoints"
 
 
 def create_training_job(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
@@ -51,6 +53,9 @@ def _check_request(plane: Plane, request: dict[str, Any]) -> None:
     check_instances(resources, "ResourceConfig")
     for definition in algorithm.get("MetricDefinitions", ()):
         _check_regex(definition)
+    local = request.get("CheckpointConfig", {}).get("LocalPath", CHECKPOINTS)
+    if local.rstrip("/") != CHECKPOINTS:
+        raise reject(f"CheckpointConfig: LocalPath {local} must be {CHECKPOINTS} here.")
     _check_inputs(request, algorithm.get("TrainingInputMode", "File"))
 
 

@@ -36,6 +36,7 @@ class Instance:
         self._make = make
         self._limits = limits
         self._changed = changed
+        self._latest: Worker | None = None  # also while it starts or stops
         self._keeping: asyncio.Task[None] | None = None
 
     async def launch(self) -> None:
@@ -62,9 +63,11 @@ class Instance:
         if worker is not None:
             await worker.drain()
             await worker.stop()
+        elif self._latest is not None:  # it was starting or stopping, and that may have been cancelled
+            await self._latest.stop(grace=0)
 
     async def _start(self) -> Worker:
-        worker = self._make()
+        worker = self._latest = self._make()
         await worker.start()
         self.worker = worker
         self._changed()

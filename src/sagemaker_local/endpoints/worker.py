@@ -56,6 +56,7 @@ class Worker:
         self._idle = asyncio.Event()
         self._idle.set()
         self._process: asyncio.subprocess.Process | None = None
+        self._stopped = False
 
     async def start(self) -> None:
         """Start the process and wait until /ping answers 200. Raises WorkerFailed (and leaves no process)."""
@@ -99,8 +100,11 @@ class Worker:
             await asyncio.wait_for(self._idle.wait(), self._limits.invocation_s)
 
     async def stop(self, grace: float | None = None) -> None:
-        """SIGTERM, then SIGKILL after `grace` seconds (default: the documented 30); removes its folder."""
-        if self._process is None:
+        """SIGTERM, then SIGKILL after `grace` seconds (default: the documented 30); removes its folder.
+
+        Called again, it does what a cancelled call has left.
+        """
+        if self._process is None or self._stopped:
             return
         self._client.close()
         grace = self._limits.stop_s if grace is None else grace
@@ -108,13 +112,14 @@ class Worker:
             self._signal(signal.SIGTERM)
             await asyncio.wait([self._exit], timeout=grace)
         self._signal(signal.SIGKILL)  # the whole group, so that no grandchild outlives it
-        await self._exit
+        await asyncio.wait([self._exit])  # who is cancelled here does not cancel what others wait for
         self._reaper.remove(self.pid)
         await asyncio.wait([self._reading], timeout=2)
         self._reading.cancel()
         # A grandchild that left the group may hold the pipe open, and asyncio has no public way to close it.
         self._process._transport.close()  # type: ignore[attr-defined]
         shutil.rmtree(self._folder, ignore_errors=True)
+        self._stopped = True
 
     @property
     def pid(self) -> int:

@@ -165,10 +165,10 @@ def end_training(
         move_to(record, secondary, f"{MESSAGES[secondary]}: {reason}" if reason else "")
         now = record["SecondaryStatusTransitions"][-1]["StartTime"]
         record["SecondaryStatusTransitions"][-1]["EndTime"] = now
-        started = record.get("TrainingStartTime", now)
-        seconds = max(1, round(now - started)) if "TrainingStartTime" in record else 0
         record.update(TrainingJobStatus=status, TrainingEndTime=now)
-        record.update(TrainingTimeInSeconds=seconds, BillableTimeInSeconds=seconds)
+        if "TrainingStartTime" in record:
+            seconds = max(1, round(now - record["TrainingStartTime"]))
+            record.update(TrainingTimeInSeconds=seconds, BillableTimeInSeconds=seconds)
         if reason:
             record["FailureReason"] = reason[:_REASON_LENGTH]
         if artifacts:

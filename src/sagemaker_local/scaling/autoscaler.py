@@ -136,6 +136,9 @@ class Autoscaler:
 
 
 def _select(entries: dict[str, Request], request: Request) -> list[Request]:
+    """Those asked for, all on one page. Raises ScalingError for a NextToken, as none is ever given out."""
+    if "NextToken" in request:
+        raise ScalingError("InvalidNextTokenException", "The next token supplied is invalid.")
     resources = request.get("ResourceIds") or ([request["ResourceId"]] if request.get("ResourceId") else None)
     dimension = request.get("ScalableDimension")
     return [

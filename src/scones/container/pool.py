@@ -1,11 +1,11 @@
 """The threads that decode images and run the model, with a bound on the requests that wait for them.
 
-Images are decoded on one set of threads and inferred on another: Pillow and ONNX Runtime both let go of the
-GIL, so a large photo being decoded holds nobody up. Each inference thread takes its share of the images
-that wait at that moment, of one size, as one batch; it never waits for a batch to fill. In a trial on two
-shared cores an image took 3.5 ms of processor time alone, 2.4 ms in a batch of eight, no less in larger
-ones, and 7.8 ms with a second ONNX Runtime thread, which mostly spins; benchmarks/endpoint.py measures the
-bound with and without batches.
+Large images are decoded on one set of threads and inferred on another: Pillow and ONNX Runtime both let go
+of the GIL, so a photo being decoded holds nobody up. A small one is decoded (in 0.07 ms) by the thread that
+infers it: handing it over would cost more. Each inference thread takes its share of the images that wait at
+that moment as one batch; it never waits for a batch to fill. On two cores an image of 32 x 32 takes 2.8 ms of
+processor time alone, 2.3 ms in a batch of eight and no less in larger ones; a second ONNX Runtime thread
+mostly spins. benchmarks/endpoint.py measures the bound with and without batches.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 from scones.errors import DataError, ModelError, SconesError
 
 MOST_IN_BATCH = 8
+SMALL_BYTES = 16 * 1024  # an image up to here is decoded in well below a millisecond
 
 
 class Answer(Protocol):
@@ -56,27 +58,19 @@ class Timed:
     inferred: float
 
 
+@dataclass(slots=True)
 class _Job:
-    """A request on its way through the threads."""
+    """A request on its way through the threads; `image` once it is decoded. Times are perf_counter's."""
 
-    def __init__(self, content: bytes, loop: asyncio.AbstractEventLoop) -> None:
-        self.content = content
-        self.image: Any = None
-        self.queued = time.perf_counter()
-        self.decoding = self.decoded = self.queued
-        self.future: asyncio.Future[Timed] = loop.create_future()
+    content: bytes
+    future: asyncio.Future[Timed]
+    queued: float
+    image: Any = None
+    decoding: float = 0.0
+    decoded: float = 0.0
 
-    def finish(self, outcome: Timed | Exception) -> None:
-        """Hand the outcome to the event loop's thread."""
-        self.future.get_loop().call_soon_threadsafe(self._resolve, outcome)
 
-    def _resolve(self, outcome: Timed | Exception) -> None:
-        if self.future.done():  # the request was given up
-            return
-        if isinstance(outcome, Exception):
-            self.future.set_exception(outcome)
-        else:
-            self.future.set_result(outcome)
+Outcome = tuple[_Job, Timed | Exception]
 
 
 class InferencePool:
@@ -88,10 +82,8 @@ class InferencePool:
         self._predictor = predictor
         self._stuck_after = stuck_after
         self._failed = False
-        self._closing = False
         self._busy_since: dict[int, float] = {}  # thread -> when it took its batch
-        self._ready: deque[_Job] = deque()
-        self._changed = threading.Condition()
+        self._ready: SimpleQueue[_Job | None] = SimpleQueue()  # None ends a thread
         self._decoders = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._inferrers = [threading.Thread(target=self._run, name=f"infer-{n}") for n in range(threads)]
         for thread in self._inferrers:
@@ -107,8 +99,11 @@ class InferencePool:
             raise Overloaded(f"{self.limit} requests are waiting already.", "Try again in a second.")
         self.in_flight += 1
         try:
-            job = _Job(content, asyncio.get_running_loop())
-            self._decoders.submit(self._decode, job)
+            job = _Job(content, asyncio.get_running_loop().create_future(), time.perf_counter())
+            if len(content) <= SMALL_BYTES:
+                self._ready.put(job)
+            else:
+                self._decoders.submit(self._decode_apart, job)
             return await job.future
         finally:
             self.in_flight -= 1
@@ -122,66 +117,91 @@ class InferencePool:
     def close(self) -> None:
         """Finish what waits, then end the threads."""
         self._decoders.shutdown(wait=True)
-        with self._changed:
-            self._closing = True
-            self._changed.notify_all()
+        for _ in self._inferrers:
+            self._ready.put(None)
         for thread in self._inferrers:
             thread.join()
 
-    def _decode(self, job: _Job) -> None:
+    def _decode_apart(self, job: _Job) -> None:
+        if outcome := self._decode(job):
+            _hand_over([outcome])
+        else:
+            self._ready.put(job)
+
+    def _decode(self, job: _Job) -> Outcome | None:
+        """Set the job's image; what is wrong when there is none."""
         job.decoding = time.perf_counter()
         try:
             job.image = self._predictor.decode(job.content)
         except Exception as error:  # whatever it is, it belongs to the request that waits for it
-            job.finish(error)
-            return
+            return job, error
         job.decoded = time.perf_counter()
-        with self._changed:
-            self._ready.append(job)
-            self._changed.notify()
+        return None
 
     def _run(self) -> None:
-        while batch := self._take():
+        while (first := self._ready.get()) is not None:
             self._busy_since[threading.get_ident()] = time.perf_counter()
-            self._infer(batch)
+            batch = self._fill([first])
+            refused = [outcome for job in batch if job.image is None and (outcome := self._decode(job))]
+            good = [job for job in batch if job.image is not None]
+            _hand_over(refused + (self._infer(good) if good else []))
             del self._busy_since[threading.get_ident()]
 
-    def _take(self) -> list[_Job]:
-        """This thread's share of what waits, all of one size; nothing at the end."""
-        with self._changed:
-            while not self._ready and not self._closing:
-                self._changed.wait()
-            share = min(MOST_IN_BATCH, -(-len(self._ready) // len(self._inferrers)))
-            batch: list[_Job] = []
-            while len(batch) < share and _has_size(self._ready[0], batch):
-                batch.append(self._ready.popleft())
-            return batch
+    def _fill(self, batch: list[_Job]) -> list[_Job]:
+        """This thread's share of what waits."""
+        share = min(MOST_IN_BATCH, -(-(self._ready.qsize() + 1) // len(self._inferrers)))
+        with suppress(Empty):
+            while len(batch) < share:
+                job = self._ready.get_nowait()
+                if job is None:  # the end, after this batch
+                    self._ready.put(None)
+                    break
+                batch.append(job)
+        return batch
 
-    def _infer(self, batch: list[_Job]) -> None:
+    def _infer(self, batch: list[_Job]) -> list[Outcome]:
         start = time.perf_counter()
         try:
             answers = self._predictor.infer([job.image for job in batch])
         except (
             Exception
         ) as error:  # the process edge: whatever the runtime raises makes this container unhealthy
-            self._refuse(batch, error)
-            return
+            return self._refuse(batch, error)
         self._failed = False
         end = time.perf_counter()
-        for job, answer in zip(batch, answers, strict=True):
-            waited = start - job.decoded + job.decoding - job.queued
-            job.finish(Timed(answer, waited, job.decoded - job.decoding, end - start))
+        return [
+            (
+                job,
+                Timed(
+                    answer,
+                    start - job.decoded + job.decoding - job.queued,
+                    job.decoded - job.decoding,
+                    end - start,
+                ),
+            )
+            for job, answer in zip(batch, answers, strict=True)
+        ]
 
-    def _refuse(self, batch: list[_Job], error: Exception) -> None:
+    def _refuse(self, batch: list[_Job], error: Exception) -> list[Outcome]:
         if len(batch) > 1:  # each must answer for itself only
-            for job in batch:
-                self._infer([job])
-        elif isinstance(error, DataError):
-            batch[0].finish(error)
+            return [outcome for job in batch for outcome in self._infer([job])]
+        if isinstance(error, DataError):
+            return [(batch[0], error)]
+        self._failed = True
+        return [(batch[0], ModelError(f"The model failed: {error}"))]
+
+
+def _hand_over(outcomes: list[Outcome]) -> None:
+    """Resolve the futures on the event loop's thread, which is woken once."""
+    if outcomes:
+        outcomes[0][0].future.get_loop().call_soon_threadsafe(_resolve, outcomes)
+
+
+def _resolve(outcomes: list[Outcome]) -> None:
+    for job, outcome in outcomes:
+        if job.future.done():  # the request was given up
+            continue
+        if isinstance(outcome, Exception):
+            job.future.set_exception(outcome)
         else:
-            self._failed = True
-            batch[0].finish(ModelError(f"The model failed: {error}"))
-
-
-def _has_size(job: _Job, batch: list[_Job]) -> bool:
-    return not batch or getattr(job.image, "shape", None) == getattr(batch[0].image, "shape", None)
+            job.future.set_result(outcome)

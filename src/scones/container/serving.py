@@ -100,6 +100,7 @@ def _serve(application: ServingApplication, options: ServingOptions) -> None:
         host=options.host,
         port=options.port,
         http="httptools",
+        loop="auto",  # uvloop where there is one: it sends the head and the body of an answer at once
         lifespan="off",
         ws="none",
         access_log=False,

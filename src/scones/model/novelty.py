@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,11 @@ class Reference:
     axes: NDArray[np.float32]
     points: NDArray[np.float32]
     labels: NDArray[np.int64]
+
+    @cached_property
+    def lengths(self) -> NDArray[np.float32]:
+        """Squared lengths (n,) of the points, which every answer needs."""
+        return np.asarray((self.points**2).sum(axis=1))
 
 
 def fit_reference(embeddings: Floats, labels: NDArray[np.int64], seed: int = 0) -> Reference:
@@ -63,9 +69,7 @@ def measure_distance(reference: Reference, embeddings: Floats, leave_out: bool =
     centred = _scale(embeddings) - reference.centre
     points = centred @ reference.axes.T
     rest = np.maximum((centred**2).sum(axis=1) - (points**2).sum(axis=1), 0.0)
-    squares = (
-        (points**2).sum(axis=1)[:, None] + (reference.points**2).sum(axis=1) - 2 * points @ reference.points.T
-    )
+    squares = (points**2).sum(axis=1)[:, None] + reference.lengths - 2 * points @ reference.points.T
     nearest = min(NEIGHBOURS, len(reference.points) - 1) - 1 + leave_out
     return np.asarray(np.sqrt(np.maximum(np.partition(squares, nearest, axis=1)[:, nearest], 0.0) + rest))
 

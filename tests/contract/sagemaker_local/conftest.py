@@ -16,11 +16,22 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.validate import ParamValidator
 
 PROGRAM = Path(__file__).with_name("program.py")
 ROLE = "arn:aws:iam::000000000000:role/sagemaker"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/toy:1"
 RESOURCES = {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 1}
+
+
+def check_response(http_response: Any, parsed: Any, model: Any, **_: Any) -> None:
+    """Every answer in these tests fits botocore's model: required members, types, nothing unknown."""
+    if http_response.status_code < 300 and model.output_shape is not None:
+        told = {key: value for key, value in parsed.items() if key != "ResponseMetadata"}
+        if model.name == "DescribeTrainingJob" and told.get("TrainingJobStatus") != "Completed":
+            told.setdefault("ModelArtifacts", {"S3ModelArtifacts": "not yet, whatever the model says"})
+        report = ParamValidator().validate(told, model.output_shape)
+        assert not report.has_errors(), f"{model.name}: {report.generate_report()}"
 
 
 class LocalSageMaker:
@@ -44,7 +55,7 @@ class LocalSageMaker:
         settings = Config(
             retries={"max_attempts": 1}, read_timeout=120, s3={"addressing_style": "path"}, **options
         )
-        return boto3.client(
+        made = boto3.client(
             service,
             endpoint_url=self.url,
             region_name="us-east-1",
@@ -52,6 +63,9 @@ class LocalSageMaker:
             aws_secret_access_key="test",
             config=settings,
         )
+        if service in ("sagemaker", "application-autoscaling"):
+            made.meta.events.register("after-call", check_response)
+        return made
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         if self.process.poll() is None:

@@ -9,6 +9,8 @@ import pytest
 
 from .conftest import IMAGE, ROLE, training_request, wait_for
 from .test_endpoints import make_config, put_model, wait_in_service
+from .test_monitoring_schedules import schedule_config
+from .test_processing_and_transform_jobs import processing_request, transform_request
 
 
 def run_task(cloud: Any, name: str, resource: str, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -37,6 +39,27 @@ def test_sync_fails_with_the_description_of_a_failed_job(cloud: Any, bucket: str
     ended = run_task(cloud, name, "arn:aws:states:::sagemaker:createTrainingJob.sync", request)
     assert (ended["status"], ended["error"]) == ("FAILED", "States.TaskFailed")
     assert "no images" in json.loads(ended["cause"])["FailureReason"]
+
+
+def test_sync_waits_for_processing_and_transform_jobs_too(
+    cloud: Any, sagemaker: Any, s3: Any, bucket: str, name: str
+) -> None:
+    s3.put_object(Bucket=bucket, Key="in/a.txt", Body=b"photo")
+    container = {"Image": IMAGE, "ModelDataUrl": put_model(s3, bucket)}
+    sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE)
+    for noun, request, key in (
+        ("Processing", processing_request(name, bucket), "out/a.txt"),
+        ("Transform", transform_request(name, bucket), "out/a.txt.out"),
+    ):
+        resource = f"arn:aws:states:::sagemaker:create{noun}Job.sync"
+        ended = run_task(cloud, f"{name}-{noun}", resource, request)
+        assert ended["status"] == "SUCCEEDED", ended
+        assert json.loads(ended["output"])[f"{noun}JobStatus"] == "Completed"
+        assert s3.head_object(Bucket=bucket, Key=key)["ContentLength"] > 0
+    fails = processing_request(f"{name}-fails", bucket, ContainerArguments=["fail"])
+    ended = run_task(cloud, f"{name}-fails", "arn:aws:states:::sagemaker:createProcessingJob.sync", fails)
+    assert (ended["status"], ended["error"]) == ("FAILED", "States.TaskFailed")
+    assert "exit code: 3" in json.loads(ended["cause"])["FailureReason"]
 
 
 @pytest.mark.parametrize(
@@ -132,6 +155,91 @@ def test_a_stack_makes_updates_and_deletes_an_endpoint(
     wait_for(
         lambda: sagemaker.list_endpoints(NameContains=outputs["Name"])["Endpoints"], lambda found: not found
     )
+
+
+def make_operations_template(endpoint: str, bucket: str, most: int, hour: int) -> str:
+    """What stands around an endpoint: scaling, a package group, a monitoring schedule; no names given."""
+    tracking = {
+        "TargetValue": "50",
+        "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
+    }
+    config = schedule_config(endpoint, bucket, ScheduleExpression=f"cron(0 {hour} ? * * *)")
+    types = {
+        "Target": (
+            "ApplicationAutoScaling::ScalableTarget",
+            {
+                "ServiceNamespace": "sagemaker",
+                "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+                "ResourceId": f"endpoint/{endpoint}/variant/AllTraffic",
+                "MinCapacity": "1",
+                "MaxCapacity": str(most),
+            },
+        ),
+        "Policy": (
+            "ApplicationAutoScaling::ScalingPolicy",
+            {
+                "PolicyName": endpoint,
+                "PolicyType": "TargetTrackingScaling",
+                "ScalingTargetId": {"Ref": "Target"},
+                "TargetTrackingScalingPolicyConfiguration": tracking,
+            },
+        ),
+        "Group": ("SageMaker::ModelPackageGroup", {"ModelPackageGroupName": endpoint}),
+        "Schedule": (
+            "SageMaker::MonitoringSchedule",
+            {"MonitoringScheduleName": endpoint, "MonitoringScheduleConfig": config},
+        ),
+    }
+    resources = {
+        name: {"Type": f"AWS::{kind}", "Properties": properties} for name, (kind, properties) in types.items()
+    }
+    outputs = {name: {"Value": {"Ref": name}} for name in types}
+    return json.dumps({"Resources": resources, "Outputs": outputs})
+
+
+def test_a_stack_makes_updates_and_deletes_what_stands_around_an_endpoint(
+    cloud: Any, sagemaker: Any, s3: Any, bucket: str, name: str
+) -> None:
+    make_config(sagemaker, name, put_model(s3, bucket))
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    wait_in_service(sagemaker, name)
+    scaling, cloudformation = cloud.client("application-autoscaling"), cloud.client("cloudformation")
+
+    def read() -> tuple[int, str]:
+        resource = f"endpoint/{name}/variant/AllTraffic"
+        (target,) = scaling.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=[resource])[
+            "ScalableTargets"
+        ]
+        schedule = sagemaker.describe_monitoring_schedule(MonitoringScheduleName=name)
+        expression = schedule["MonitoringScheduleConfig"]["ScheduleConfig"]["ScheduleExpression"]
+        return target["MaxCapacity"], expression
+
+    cloudformation.create_stack(StackName=name, TemplateBody=make_operations_template(name, bucket, 3, 17))
+    stack = settle(cloudformation, name)
+    assert stack["StackStatus"] == "CREATE_COMPLETE", stack
+    made = {entry["OutputKey"]: entry["OutputValue"] for entry in stack["Outputs"]}
+    place = f"endpoint/{name}/variant/AllTraffic"
+    assert made["Target"] == f"{place}|sagemaker:variant:DesiredInstanceCount|sagemaker"
+    group = sagemaker.describe_model_package_group(ModelPackageGroupName=name)
+    assert made["Group"] == group["ModelPackageGroupArn"]
+    policies = scaling.describe_scaling_policies(ServiceNamespace="sagemaker", ResourceId=place)
+    assert [policy["PolicyARN"] for policy in policies["ScalingPolicies"]] == [made["Policy"]]
+    assert read() == (3, "cron(0 17 ? * * *)")
+    cloudformation.update_stack(StackName=name, TemplateBody=make_operations_template(name, bucket, 4, 18))
+    assert settle(cloudformation, name)["StackStatus"] == "UPDATE_COMPLETE"
+    assert read() == (4, "cron(0 18 ? * * *)")
+    cloudformation.delete_stack(StackName=name)
+    wait_for(
+        lambda: (
+            sagemaker.list_model_package_groups(NameContains=name)["ModelPackageGroupSummaryList"]
+            + sagemaker.list_monitoring_schedules(NameContains=name)["MonitoringScheduleSummaries"]
+            + scaling.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=[place])[
+                "ScalableTargets"
+            ]
+        ),
+        lambda found: not found,
+    )
+    sagemaker.delete_endpoint(EndpointName=name)
 
 
 def test_a_stack_whose_endpoint_cannot_start_fails_with_the_reason(

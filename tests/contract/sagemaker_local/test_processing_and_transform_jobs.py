@@ -62,6 +62,20 @@ def test_an_entrypoint_of_its_own_sees_opt_ml(sagemaker: Any, s3: Any, bucket: s
     assert read(s3, bucket, "out/b.txt") == b"photo"
 
 
+def test_continuous_output_appears_while_the_job_runs(
+    sagemaker: Any, s3: Any, bucket: str, name: str
+) -> None:
+    script = "import time; open('/opt/ml/processing/output/first', 'w').write('1'); time.sleep(600)"
+    s3.put_object(Bucket=bucket, Key="in/a.txt", Body=b"photo")
+    request = processing_request(name, bucket, ContainerEntrypoint=["python3", "-c", script])
+    request["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3UploadMode"] = "Continuous"
+    sagemaker.create_processing_job(**request)
+    wait_for(lambda: s3.list_objects_v2(Bucket=bucket, Prefix="out/")["KeyCount"], lambda count: count == 1)
+    status = sagemaker.describe_processing_job(ProcessingJobName=name)["ProcessingJobStatus"]
+    assert (status, read(s3, bucket, "out/first")) == ("InProgress", b"1")
+    sagemaker.stop_processing_job(ProcessingJobName=name)
+
+
 def test_a_failed_processing_job_says_so(sagemaker: Any, s3: Any, bucket: str, name: str) -> None:
     s3.put_object(Bucket=bucket, Key="in/a.txt", Body=b"photo")
     job = process(sagemaker, processing_request(name, bucket, ContainerArguments=["fail"]))
@@ -88,16 +102,20 @@ def test_paths_outside_the_job_are_refused(sagemaker: Any, bucket: str, name: st
         sagemaker.create_processing_job(**request)
 
 
-def transform(sagemaker: Any, name: str, bucket: str, **changes: Any) -> dict[str, Any]:
+def transform_request(name: str, bucket: str, **changes: Any) -> dict[str, Any]:
     source = {"DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/in/"}}}
-    sagemaker.create_transform_job(
-        TransformJobName=name,
-        ModelName=name,
-        TransformInput={**source, "ContentType": "text/plain", **changes.pop("TransformInput", {})},
-        TransformOutput={"S3OutputPath": f"s3://{bucket}/out", **changes.pop("TransformOutput", {})},
-        TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+    return {
+        "TransformJobName": name,
+        "ModelName": name,
+        "TransformInput": {**source, "ContentType": "text/plain", **changes.pop("TransformInput", {})},
+        "TransformOutput": {"S3OutputPath": f"s3://{bucket}/out", **changes.pop("TransformOutput", {})},
+        "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 1},
         **changes,
-    )
+    }
+
+
+def transform(sagemaker: Any, name: str, bucket: str, **changes: Any) -> dict[str, Any]:
+    sagemaker.create_transform_job(**transform_request(name, bucket, **changes))
     return wait_for(
         lambda: sagemaker.describe_transform_job(TransformJobName=name),
         lambda job: job["TransformJobStatus"] in ENDED,

@@ -217,6 +217,7 @@ def test_missing_input_fails_the_job_with_the_uri(sagemaker: Any, bucket: str, n
         ({"StoppingCondition": {"MaxRuntimeInSeconds": 0}}, "greater than or equal to 1"),
         ({"HyperParameters": {"k": "v" * 2501}}, "length less than or equal to 2500"),
         ({"InputDataConfig": [{**channel("s3://b/k"), "InputMode": "Pipe"}]}, "Pipe is not available here"),
+        ({"CheckpointConfig": {"S3Uri": "s3://b/k", "LocalPath": "/mnt"}}, "must be /opt/ml/checkpoints"),
     ],
 )
 def test_bad_requests_are_refused_before_anything_runs(
@@ -228,6 +229,18 @@ def test_bad_requests_are_refused_before_anything_runs(
     assert caught.value.response["Error"]["Code"] == "ValidationException"
     with pytest.raises(ClientError, match="not found"):
         sagemaker.describe_training_job(TrainingJobName=name)
+
+
+def test_checkpoints_come_back_to_the_next_job(sagemaker: Any, s3: Any, bucket: str, name: str) -> None:
+    changes: dict[str, Any] = {
+        "HyperParameters": {"checkpoint": "yes"},
+        "CheckpointConfig": {"S3Uri": f"s3://{bucket}/checkpoints"},
+    }
+    for turn in ("1", "2"):
+        job = run(sagemaker, training_request(f"{name}-{turn}", bucket, **changes))
+        assert job["TrainingJobStatus"] == "Completed", job
+        kept = s3.get_object(Bucket=bucket, Key="checkpoints/epoch")["Body"].read()
+        assert kept.decode() == turn
 
 
 def test_jobs_are_listed_by_filters_and_pages(sagemaker: Any, bucket: str, name: str) -> None:

@@ -173,6 +173,17 @@ def test_a_killed_worker_is_replaced_and_no_request_fails(place: Place, count: i
     place.run(test)
 
 
+def test_without_a_worker_requests_are_refused_after_a_while(place: Place) -> None:
+    async def test(fleet: EndpointFleet) -> None:
+        await fleet.start(specify())
+        os.kill(int(await ask(fleet, "pid")), signal.SIGKILL)
+        with pytest.raises(InvokeError, match="No instance of production variant AllTraffic") as caught:
+            await ask(fleet)
+        assert (caught.value.code, caught.value.status) == ("ServiceUnavailable", 503)
+
+    place.run(test, unavailable_s=0.3, backoff_s=30)
+
+
 def test_a_request_that_kills_its_worker_gets_one_more_chance_only(place: Place) -> None:
     async def test(fleet: EndpointFleet) -> None:
         await fleet.start(specify())

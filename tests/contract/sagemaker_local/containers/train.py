@@ -36,6 +36,9 @@ if parameters.get("child") == "yes":
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     print(f"child {child.pid}", flush=True)
     time.sleep(600)
+if parameters.get("checkpoint") == "yes":
+    saved = base / "checkpoints/epoch"
+    saved.write_text(str(int(saved.read_text()) + 1 if saved.exists() else 1))
 if "failure" in parameters:
     (base / "output/failure").write_text(parameters["failure"])
     sys.exit(int(parameters.get("code", 1)))
