@@ -47,7 +47,7 @@ def test_every_dependency_is_pinned_and_has_a_reason() -> None:
     wanted = [*project["dependencies"], *(entry for extra in extras for entry in extra)]
     pins = {line.partition("==")[0].lower().replace("_", "-") for line in read_constraints()}
     for requirement in wanted:
-        name = re.split(r"[\[=<>~ ]", requirement)[0]
+        name = re.split(r"[\[=<>~; ]", requirement)[0]
         assert name.lower().replace("_", "-") in pins, f"{requirement} has no pin in constraints.txt"
         assert re.search(rf'"{re.escape(requirement)}",\s+# \S', text), (
             f"{requirement} has no reason beside it"
