@@ -140,6 +140,7 @@ def draw_outcomes(checkins: Sequence[CheckIn]) -> Figure:
         "x": list(counts.values()),
         "text": [f"{count} ({count / total:.1%})" for count in counts.values()],
         "textposition": "auto",
+        "textangle": 0,
         "marker": {"color": [colour_outcome(name) for name in counts]},
         "hovertemplate": "%{y}: %{x}<extra></extra>",
     }
