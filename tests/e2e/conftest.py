@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from local_cloud import lifecycle
 from scones.data.drawing import draw_image
 
 ROOT = Path(__file__).parents[2]
@@ -95,7 +96,9 @@ def ground(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[G
     }
     made = Ground(state, ("--epochs", "1", "--least-accuracy", "0"), variables)
     yield made
-    made.scones("down")
+    deadline = time.monotonic() + 60
+    while lifecycle.is_locked(state) and time.monotonic() < deadline:  # it may be only just starting
+        made.scones("down")
 
 
 @pytest.fixture(scope="session")

@@ -139,8 +139,8 @@ def draw_outcomes(checkins: Sequence[CheckIn]) -> Figure:
         "y": list(counts),
         "x": list(counts.values()),
         "text": [f"{count} ({count / total:.1%})" for count in counts.values()],
-        "textposition": "auto",
-        "textangle": 0,
+        "textposition": "outside",
+        "cliponaxis": False,
         "marker": {"color": [colour_outcome(name) for name in counts]},
         "hovertemplate": "%{y}: %{x}<extra></extra>",
     }
@@ -149,7 +149,12 @@ def draw_outcomes(checkins: Sequence[CheckIn]) -> Figure:
         "How the check-ins ended",
         ", ".join(f"{name} {count}" for name, count in counts.items()) + ".",
         [trace],
-        {"xaxis": {"title": {"text": "check-ins"}}, "yaxis": {"autorange": "reversed"}, "showlegend": False},
+        {
+            # Room for the words beside the longest bar.
+            "xaxis": {"title": {"text": "check-ins"}, "range": [0, 1.25 * max([1, *counts.values()])]},
+            "yaxis": {"autorange": "reversed"},
+            "showlegend": False,
+        },
         rows,
     )
 
