@@ -15,6 +15,7 @@ from scones.model import training
 from scones.model.augmentation import augment, make_outliers
 from scones.model.dataset import Dataset
 from scones.model.head import to_tensor
+from scones.model.network import load_imagenet
 from scones.model.recipe import Recipe
 from scones.model.training import Epoch, Trained, check_memory, choose_side, train
 
@@ -43,6 +44,13 @@ def equal(first: Trained, second: Trained) -> bool:
 def test_it_learns_what_is_easy(trained: Trained) -> None:
     assert trained.history[-1].validation_accuracy == 1.0
     assert [epoch.number for epoch in trained.history] == [1, 2]
+
+
+def test_what_is_frozen_stays_as_imagenet_left_it(trained: Trained) -> None:
+    before, after = load_imagenet().state_dict(), trained.network.state_dict()
+    same = {name for name, value in after.items() if torch.equal(value, before.get(name, torch.empty(0)))}
+    frozen = ("stem.", *(f"blocks.{number}." for number in range(RECIPE.frozen_blocks)))
+    assert same == {name for name in after if name.startswith(frozen) or "depthwise" in name}
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(drawn: Dataset, trained: Trained) -> None:
