@@ -42,7 +42,7 @@ from scones.model.artifact import RUN, open_artifact
 from scones.model.calibration import measure_calibration_error
 from scones.model.dataset import Dataset, Split, load_staged
 from scones.model.evaluation import evaluate_answers
-from scones.model.recipe import QUICK_EPOCHS, Recipe
+from scones.model.recipe import QUICK, Recipe
 
 HERE = Path(__file__).parent
 DATA = HERE.parent / ".scones" / "benchmark" / "data"
@@ -131,7 +131,7 @@ def run_one(kind: str, number: int, threads: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     recipe = replace(Recipe(), seed=number, threads=threads)
     if "quick" in kind:
-        recipe = replace(recipe, epochs=QUICK_EPOCHS)
+        recipe = replace(recipe, **QUICK)
     started, load = time.perf_counter(), os.getloadavg()[0]
     dataset = load_staged(DATA, ["train", "validation"])
     if "fold" in kind:

@@ -74,13 +74,15 @@ def open_trunk(network: EfficientNetLite, blocks: int, threads: int) -> onnxrunt
     features = _add_blocks(graph, "x", network, blocks)
     described = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("x", features)]
     model = _make_model(graph, described[:1], described[1:])
-    return open_session(model.SerializeToString(), threads)
+    return _open_session(model.SerializeToString(), threads)
 
 
-def open_session(graph: str | bytes, threads: int) -> onnxruntime.InferenceSession:
-    """A session that uses `threads` threads for each operator."""
+def _open_session(graph: bytes, threads: int) -> onnxruntime.InferenceSession:
+    """A session that leaves memory and cores to PyTorch, beside which it runs."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    options.enable_cpu_mem_arena = False
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 

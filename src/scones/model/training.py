@@ -35,12 +35,11 @@ from scones.model.checkpoint import load_checkpoint, save_checkpoint
 from scones.model.dataset import Dataset, Split
 from scones.model.head import evaluate, fit_head, to_tensor
 from scones.model.network import EMBEDDING, Bottleneck, EfficientNetLite, load_imagenet, normalise
-from scones.model.pixels import SIZE
 from scones.model.recipe import Recipe
 from scones.model.trunk import Trunk, make_trunk
 
 FIRST_SIDE = 96  # pixels; blurred little, cheap
-GROWTH = 0.6  # share of the epochs after which the side is SIZE
+GROWTH = 0.6  # share of the epochs after which the side grows no more
 WARM_UP = 0.1  # share of the steps
 MOST_GRADIENT = 5.0
 OUTLIER_WEIGHT = 0.5
@@ -175,10 +174,10 @@ def _make_optimizer(network: EfficientNetLite, recipe: Recipe) -> torch.optim.Ad
     return torch.optim.AdamW([decayed, biases, head], lr=0.0, weight_decay=recipe.weight_decay)
 
 
-def choose_side(number: int, epochs: int) -> int:
-    """The pictures' side in epoch `number` (from 0), a multiple of 16 from FIRST_SIDE to SIZE."""
-    progress = min(1.0, number / max(1.0, GROWTH * (epochs - 1)))
-    return 16 * round((FIRST_SIDE + progress * (SIZE - FIRST_SIDE)) / 16)
+def choose_side(number: int, recipe: Recipe) -> int:
+    """The pictures' side in epoch `number` (from 0), a multiple of 16 from FIRST_SIDE to the recipe's."""
+    progress = min(1.0, number / max(1.0, GROWTH * (recipe.epochs - 1)))
+    return 16 * round((FIRST_SIDE + progress * (recipe.side - FIRST_SIDE)) / 16)
 
 
 def _scale_rate(step: int, steps: int) -> float:
@@ -202,7 +201,7 @@ def _run_epoch(
     started = time.perf_counter()
     generator = torch.Generator().manual_seed(recipe.seed * 10_007 + number)
     torch.manual_seed(recipe.seed * 10_007 + number)  # of dropout
-    side, losses, right = choose_side(number, recipe.epochs), 0.0, 0
+    side, losses, right = choose_side(number, recipe), 0.0, 0
     batches = list(_draw_batches(len(training), recipe.mini_batch_size, generator))
     for position, chosen in enumerate(batches):
         if should_stop():
