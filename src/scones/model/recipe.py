@@ -52,7 +52,7 @@ class Recipe:
     outliers: float = _parameter(0.19, _share(), "Pictures of no class added to a step, as a share of it.")
     seed: int = _parameter(0, _share(2**31), "Seed of every random choice.")
     early_stopping: bool = _parameter(True, (lambda value: True, ""), "Stop when validation gets no better.")
-    early_stopping_patience: int = _parameter(6, _positive(1000), "Epochs without a lower validation loss.")
+    early_stopping_patience: int = _parameter(8, _positive(1000), "Epochs without a lower validation loss.")
     threads: int = _parameter(0, _share(256), "CPU threads; 0 = one for each core.")
 
 
