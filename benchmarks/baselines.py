@@ -17,7 +17,7 @@ EPOCHS, BATCH = 30, 32
 
 def score_frozen(training: Split, held_out: Split, seed: int) -> float:
     """Accuracy of logistic regression on ImageNet embeddings at 160 pixels, mirror images averaged."""
-    set_up(Recipe(seed=seed))
+    set_up(Recipe(seed=seed, threads=1))
     network = load_imagenet()
     head = fit_head(network, training, int(training.labels.max()) + 1)
     embeddings = [compute_embeddings(network, held_out.pixels, mirrored) for mirrored in (False, True)]
@@ -52,7 +52,7 @@ def make_resnet20(classes: int) -> nn.Module:
 
 def score_resnet(training: Split, held_out: Split, seed: int) -> float:
     """Accuracy after 30 epochs of SGD from random weights, with crops and mirror images."""
-    set_up(Recipe(seed=seed))
+    set_up(Recipe(seed=seed, threads=1))
     network = make_resnet20(int(training.labels.max()) + 1).to(memory_format=torch.channels_last)
     pictures, labels = _shrink(training), torch.from_numpy(training.labels)
     optimizer = torch.optim.SGD(network.parameters(), 0.1, 0.9, weight_decay=5e-4, nesterov=True)

@@ -41,7 +41,7 @@ def model() -> None:
 @DATA
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Directory for model.tar.gz.")
 @click.option("--seed", type=int, help="Seed of every random choice.")
-@click.option("--quick", is_flag=True, help="Half the epochs: within a minute, somewhat less accurate.")
+@click.option("--quick", is_flag=True, help="Half the epochs, smaller: within a minute, less accurate.")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the training pictures.")
 @JSON
 def train(place: Path, out: Path, seed: int | None, quick: bool, epochs: int | None, as_json: bool) -> None:

@@ -18,7 +18,6 @@ from scones.model import novelty, pixels
 from scones.model.artifact import EMBEDDINGS, GRAPH, Artifact, open_artifact
 
 LEAST_LIMIT = 1e-6
-MIDDLE = 0.65  # of a photo's sides, for the closer look
 
 
 @dataclass(frozen=True)
@@ -53,14 +52,9 @@ class Predictor:
     def infer(self, images: Sequence[pixels.Pixels]) -> list[Prediction]:
         """Answers in order; pictures (height, width, 3) of the same size are computed together.
 
-        In a photo the vehicle is often small: its middle is looked at as well, and both answers averaged.
         Raises DataError for an array that is no RGB picture.
         """
         probabilities, embeddings = self.embed(images)
-        photos = [place for place, image in enumerate(images) if pixels.is_photo(image)]
-        if photos:
-            closer, _ = self.embed([_cut_middle(images[place]) for place in photos])
-            probabilities[photos] = _average(probabilities[photos], closer)
         distances = novelty.measure_distance(self._reference, embeddings) if len(images) else np.empty(0)
         scores = novelty.score(distances, self._limit)
         return [
@@ -82,18 +76,6 @@ class Predictor:
             outputs = self._session.run(None, {"pixels": np.stack([images[place] for place in places])})
             probabilities[places], embeddings[places] = outputs
         return probabilities / probabilities.sum(axis=1, keepdims=True), embeddings
-
-
-def _cut_middle(image: pixels.Pixels) -> pixels.Pixels:
-    height, width = (round(side * MIDDLE) for side in image.shape[:2])
-    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
-    return image[top : top + height, left : left + width]
-
-
-def _average(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
-    """The normalised geometric mean: the mean of the logits."""
-    mean = np.sqrt(one * other) + 1e-12
-    return np.asarray(mean / mean.sum(axis=1, keepdims=True))
 
 
 def _doubt(probabilities: NDArray[Any], scores: NDArray[Any]) -> NDArray[Any]:

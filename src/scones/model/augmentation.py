@@ -24,8 +24,10 @@ def augment(pixels: Tensor, side: int, generator: Generator) -> Tensor:
     x = _move(pixels.float(), side, generator)
     x = _blur(x, generator)
     x = _recolour(x, generator)
-    sigma = _draw(len(x), 0.0, NOISE, generator) * _choose(len(x), NOISE_SHARE, generator)
-    return (x + _grain(x.shape, 32, generator) * sigma).clamp(0.0, 255.0)
+    chosen = torch.rand(len(x), generator=generator) < NOISE_SHARE
+    noisy = x[chosen]
+    x[chosen] = noisy + _grain(noisy.shape, 32, generator) * _draw(len(noisy), 0.0, NOISE, generator)
+    return x.clamp_(0.0, 255.0)
 
 
 def _draw(count: int, low: float, high: float, generator: Generator) -> Tensor:

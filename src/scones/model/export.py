@@ -24,7 +24,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from scones.errors import ModelError
 from scones.model.network import EMBEDDING as EMBEDDING_SIZE
-from scones.model.network import Bottleneck, Convolution, EfficientNetLite, pad_same
+from scones.model.network import Bottleneck, Convolution, EfficientNetLite
 from scones.model.pixels import CUBIC, PHOTO_SIDE, PHOTO_SIZE, SIZE, Pixels
 
 OPSET = 18
@@ -55,15 +55,11 @@ def build_onnx(network: EfficientNetLite, temperature: float) -> onnx.ModelProto
     `embedding`."""
     graph = Graph()
     x = graph.add("Cast", INPUT, to=TensorProto.FLOAT)
-    x = _add_resize(graph, graph.add("Transpose", x, perm=[0, 3, 1, 2]))
+    # Normalised before it is enlarged, which is the same, as weights add up to one, and less work.
     x = graph.add("Div", graph.add("Sub", x, graph.hold(127.0)), graph.hold(128.0))
-    # Paddings depend on the side modulo the network's stride of 32 alone, so one graph serves both sizes.
-    assert SIZE % 32 == PHOTO_SIZE % 32 == 0
-    x, side = _add_convolution(graph, x, network.stem, SIZE)
-    for block in network.blocks:
-        assert isinstance(block, Bottleneck)
-        x, side = _add_bottleneck(graph, x, block, side)
-    x, _ = _add_convolution(graph, x, network.head, side)
+    x = _add_resize(graph, graph.add("Transpose", x, perm=[0, 3, 1, 2]))
+    x = _add_blocks(graph, x, network, len(network.blocks))
+    x = _add_convolution(graph, x, network.head)
     embedding = graph.add("Flatten", graph.add("GlobalAveragePool", x), name=EMBEDDING)
     weight, bias = (value.detach().numpy() for value in network.classifier.parameters())
     logits = graph.add("Gemm", embedding, graph.hold(weight), graph.hold(bias), transB=1)
@@ -72,27 +68,47 @@ def build_onnx(network: EfficientNetLite, temperature: float) -> onnx.ModelProto
     return _close(graph, len(bias))
 
 
-def _add_convolution(graph: Graph, x: str, layer: Convolution, side: int) -> tuple[str, int]:
+def open_trunk(network: EfficientNetLite, blocks: int, threads: int) -> onnxruntime.InferenceSession:
+    """The stem and the first `blocks` blocks: `x` (n, 3, side, side), normalised, to the feature map."""
+    graph = Graph()
+    features = _add_blocks(graph, "x", network, blocks)
+    described = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("x", features)]
+    model = _make_model(graph, described[:1], described[1:])
+    return _open_session(model.SerializeToString(), threads)
+
+
+def _open_session(graph: bytes, threads: int) -> onnxruntime.InferenceSession:
+    """A session that leaves memory and cores to PyTorch, beside which it runs."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.enable_cpu_mem_arena = False
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def _add_blocks(graph: Graph, x: str, network: EfficientNetLite, count: int) -> str:
+    """The stem and the first `count` blocks."""
+    x = _add_convolution(graph, x, network.stem)
+    for block in network.blocks[:count]:
+        assert isinstance(block, Bottleneck)
+        x = _add_bottleneck(graph, x, block)
+    return x
+
+
+def _add_convolution(graph: Graph, x: str, layer: Convolution) -> str:
     kernel, stride = layer.kernel_size[0], layer.stride[0]
-    before, after = pad_same(side, kernel, stride)
     assert layer.bias is not None
     x = graph.add(
         "Conv", x, graph.hold(layer.weight.detach().numpy()), graph.hold(layer.bias.detach().numpy()),
-        kernel_shape=[kernel, kernel], strides=[stride, stride], group=layer.groups,
-        pads=[before, before, after, after],
+        kernel_shape=[kernel, kernel], strides=[stride, stride], group=layer.groups, auto_pad="SAME_UPPER",
     )  # fmt: skip
-    if not layer.linear:
-        x = graph.add("Clip", x, graph.hold(0.0), graph.hold(6.0))
-    return x, -(-side // stride)
+    return x if layer.linear else graph.add("Clip", x, graph.hold(0.0), graph.hold(6.0))
 
 
-def _add_bottleneck(graph: Graph, x: str, block: Bottleneck, side: int) -> tuple[str, int]:
-    hidden = x
-    if block.expand is not None:
-        hidden, _ = _add_convolution(graph, x, block.expand, side)
-    hidden, side = _add_convolution(graph, hidden, block.depthwise, side)
-    y, _ = _add_convolution(graph, hidden, block.project, side)
-    return (graph.add("Add", x, y) if block.shortcut else y), side
+def _add_bottleneck(graph: Graph, x: str, block: Bottleneck) -> str:
+    hidden = x if block.expand is None else _add_convolution(graph, x, block.expand)
+    y = _add_convolution(graph, _add_convolution(graph, hidden, block.depthwise), block.project)
+    return graph.add("Add", x, y) if block.shortcut else y
 
 
 def _add_resize(graph: Graph, x: str) -> str:
@@ -104,7 +120,7 @@ def _add_resize(graph: Graph, x: str) -> str:
     size = add("Where", is_photo, hold(PHOTO_SIZE), hold(SIZE))
     rows, columns = _add_weights(graph, height, size), _add_weights(graph, width, size)
     x = add("MatMul", add("MatMul", rows, x), add("Transpose", columns, perm=[1, 0]))
-    return add("Clip", x, hold(0.0), hold(255.0))
+    return add("Clip", x, hold(-127.0 / 128.0), hold(1.0))
 
 
 def _add_weights(graph: Graph, source: str, size: str) -> str:
@@ -115,39 +131,39 @@ def _add_weights(graph: Graph, source: str, size: str) -> str:
     scale = add("Max", add("Div", source, size), hold(1.0))
     places = add("Add", add("Range", hold(0.0), source, hold(1.0)), hold(0.5))
     distance = add("Div", add("Abs", add("Sub", places, centres)), scale)
-    near = _add_cubic(graph, distance, (CUBIC + 2, -(CUBIC + 3), 0.0, 1.0))
-    far = _add_cubic(graph, distance, (CUBIC, -5 * CUBIC, 8 * CUBIC, -4 * CUBIC))
-    tail = add("Where", add("Less", distance, hold(2.0)), far, hold(0.0))
-    weights = add("Where", add("LessOrEqual", distance, hold(1.0)), near, tail)
+    near, far = (add("Relu", add("Sub", hold(reach), distance)) for reach in (1.0, 2.0))
+    slope = add("Add", add("Mul", near, hold(-2.0)), hold(4 * CUBIC + 3))
+    tail = add("Mul", add("Sub", hold(1.0), far), hold(CUBIC))
+    weights = add("Add", _add_square(graph, near, slope), _add_square(graph, far, tail))
     return add("Div", weights, add("ReduceSum", weights, hold([1], np.int64), keepdims=1))
 
 
-def _add_cubic(graph: Graph, x: str, coefficients: Sequence[float]) -> str:
-    y = graph.hold(coefficients[0])
-    for coefficient in coefficients[1:]:
-        y = graph.add("Add", graph.add("Mul", y, x), graph.hold(coefficient))
-    return y
+def _add_square(graph: Graph, x: str, factor: str) -> str:
+    return graph.add("Mul", graph.add("Mul", x, x), factor)
 
 
 def _close(graph: Graph, classes: int) -> onnx.ModelProto:
     def describe(name: str, kind: int, shape: list[Any]) -> onnx.ValueInfoProto:
         return helper.make_tensor_value_info(name, kind, shape)
 
-    model = helper.make_model(
-        helper.make_graph(
-            graph.nodes,
-            "classifier",
-            [describe(INPUT, TensorProto.UINT8, ["n", "height", "width", 3])],
-            [describe(PROBABILITIES, TensorProto.FLOAT, ["n", classes]),
-             describe(EMBEDDING, TensorProto.FLOAT, ["n", EMBEDDING_SIZE])],
-            initializer=list(graph.constants.values()),
-        ),
+    inputs = [describe(INPUT, TensorProto.UINT8, ["n", "height", "width", 3])]
+    outputs = [describe(PROBABILITIES, TensorProto.FLOAT, ["n", classes]),
+               describe(EMBEDDING, TensorProto.FLOAT, ["n", EMBEDDING_SIZE])]  # fmt: skip
+    model = _make_model(graph, inputs, outputs)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _make_model(
+    graph: Graph, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]
+) -> onnx.ModelProto:
+    constants = list(graph.constants.values())
+    return helper.make_model(
+        helper.make_graph(graph.nodes, "classifier", inputs, outputs, initializer=constants),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="scones",
-    )  # fmt: skip
-    onnx.checker.check_model(model, full_check=True)
-    return model
+    )
 
 
 class _Pictures(CalibrationDataReader):  # type: ignore[misc]
@@ -202,7 +218,7 @@ def set_temperature(path: Path, temperature: float) -> None:
 def run_onnx(path: Path, pictures: Sequence[Pixels], batch: int = 50) -> tuple[NDArray[Any], NDArray[Any]]:
     """Probabilities (n, classes) and embeddings (n, 1280) of pictures of any sizes."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    outputs = []
+    outputs = [[np.empty((0, output.shape[1]), np.float32) for output in session.get_outputs()]]
     for start in range(0, len(pictures), batch):
         chunk = pictures[start : start + batch]
         alike = len({picture.shape for picture in chunk}) == 1

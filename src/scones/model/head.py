@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from scones.model.dataset import Split
 from scones.model.network import EMBEDDING, EfficientNetLite, normalise
+from scones.model.trunk import Trunk, make_trunk
 
 PENALTY = 0.01  # of the logistic regression
 BATCH = 50
@@ -22,20 +23,24 @@ def to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
 
 @torch.no_grad()
 def compute_embeddings(
-    network: EfficientNetLite, pixels: NDArray[np.uint8], mirrored: bool = False
+    network: EfficientNetLite, pixels: NDArray[np.uint8], mirrored: bool = False, trunk: Trunk | None = None
 ) -> Tensor:
-    """Embeddings (n, 1280) of unvaried pictures."""
+    """Embeddings (n, 1280) of unvaried pictures; `trunk` is the network's own, of all its blocks."""
     parts = []
     for start in range(0, len(pixels), BATCH):
         x = normalise(to_tensor(pixels[start : start + BATCH]))
-        x = x.flip(3) if mirrored else x
-        parts.append(network.embed(x.contiguous(memory_format=torch.channels_last)))
+        x = (x.flip(3) if mirrored else x).contiguous(memory_format=torch.channels_last)
+        if trunk is None:
+            parts.append(network.embed(x))
+        else:
+            parts.append(network.embed(trunk(x), skip=len(network.blocks)))
     return torch.cat(parts)
 
 
 def fit_head(network: EfficientNetLite, training: Split, classes: int) -> nn.Linear:
     """Logistic regression on the standardised embeddings of the pictures and their mirror images."""
-    both = [compute_embeddings(network, training.pixels, mirrored=mirrored) for mirrored in (False, True)]
+    trunk = make_trunk(network, len(network.blocks), torch.get_num_threads())
+    both = [compute_embeddings(network, training.pixels, mirrored, trunk) for mirrored in (False, True)]
     embeddings, labels = torch.cat(both), torch.from_numpy(training.labels).repeat(2)
     mean, deviation = embeddings.mean(0), embeddings.std(0) + 1e-3
     head = nn.Linear(EMBEDDING, classes)

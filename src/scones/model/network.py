@@ -77,7 +77,8 @@ class Convolution(nn.Conv2d):
         else:
             x = F.pad(x, (left, right, top, bottom))
             x = F.conv2d(x, self.weight, self.bias, stride, groups=self.groups)
-        return x if self.linear else F.hardtanh(x, 0.0, 6.0, inplace=True)
+        # In place, autograd would keep a copy.
+        return x if self.linear else F.hardtanh(x, 0.0, 6.0, inplace=not torch.is_grad_enabled())
 
 
 class Bottleneck(nn.Module):
@@ -107,18 +108,11 @@ class EfficientNetLite(nn.Module):
         self.head = Convolution(STAGES[-1].width, EMBEDDING)
         self.classifier = nn.Linear(EMBEDDING, classes)
 
-    def extract(self, x: Tensor, blocks: int) -> Tensor:
-        """The feature map after the stem and the first `blocks` blocks."""
-        x = self.stem(x)
-        for block in self.blocks[:blocks]:
-            x = block(x)
-        return x
-
-    def embed(self, x: Tensor, skip: int = 0, stem: bool = True) -> Tensor:
-        """Embeddings (N, 1280). With `stem=False`, `x` is what `extract(…, blocks=skip)` returned."""
-        if stem:
+    def embed(self, x: Tensor, skip: int | None = None) -> Tensor:
+        """Embeddings (N, 1280). With `skip`, `x` is the feature map behind the stem and that many blocks."""
+        if skip is None:
             x = self.stem(x)
-        for block in self.blocks[skip:]:
+        for block in self.blocks[skip or 0 :]:
             x = block(x)
         embedding: Tensor = self.head(x).mean(dim=(2, 3))
         return embedding

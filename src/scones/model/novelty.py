@@ -46,7 +46,8 @@ def fit_reference(embeddings: Floats, labels: NDArray[np.int64], seed: int = 0) 
     kept."""
     unit = _scale(embeddings)
     centre = unit.mean(axis=0)
-    axes = np.linalg.svd(unit - centre, full_matrices=False)[2][:COMPONENTS]
+    centred = unit - centre
+    axes = np.linalg.eigh(centred.T @ centred)[1].T[::-1][:COMPONENTS]  # the largest eigenvalues come last
     kept = np.random.default_rng(seed).permutation(len(unit))[:MOST_REFERENCES]
     return Reference(
         centre=np.asarray(centre, np.float32),

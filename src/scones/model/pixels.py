@@ -106,12 +106,7 @@ def resize(pixels: Pixels, size: int = SIZE) -> NDArray[np.float32]:
 
 def choose_size(pixels: Pixels) -> int:
     """Side of the network's input for a picture: 160 for thumbnails, 192 for photos."""
-    return PHOTO_SIZE if is_photo(pixels) else SIZE
-
-
-def is_photo(pixels: Pixels) -> bool:
-    """Whether a picture is large enough that its vehicle may be small in it."""
-    return bool(min(pixels.shape[:2]) >= PHOTO_SIDE)
+    return PHOTO_SIZE if min(pixels.shape[:2]) >= PHOTO_SIDE else SIZE
 
 
 @lru_cache(maxsize=64)
@@ -120,7 +115,6 @@ def make_weights(source: int, size: int) -> NDArray[np.float32]:
     scale = max(source / size, 1.0)  # wider kernel when shrinking: no aliasing
     centres = (np.arange(size) + 0.5) * source / size
     distance = np.abs((np.arange(source)[None] + 0.5 - centres[:, None]) / scale)
-    near = ((CUBIC + 2) * distance - (CUBIC + 3)) * distance**2 + 1
-    far = ((CUBIC * distance - 5 * CUBIC) * distance + 8 * CUBIC) * distance - 4 * CUBIC
-    weights = np.where(distance <= 1, near, np.where(distance < 2, far, 0.0))
+    near, far = np.maximum(1 - distance, 0), np.maximum(2 - distance, 0)
+    weights = near**2 * (4 * CUBIC + 3 - 2 * near) + CUBIC * far**2 * (1 - far)
     return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)

@@ -20,8 +20,12 @@ def _positive(most: float) -> Check:
     return (lambda value: 0 < value <= most), f"above 0 and at most {most:g}"
 
 
+def _between(least: float, most: float) -> Check:
+    return (lambda value: least <= value <= most), f"between {least:g} and {most:g}"
+
+
 def _share(most: float = 1.0) -> Check:
-    return (lambda value: 0 <= value <= most), f"between 0 and {most:g}"
+    return _between(0, most)
 
 
 def _parameter(default: Any, check: Check, text: str) -> Any:
@@ -32,7 +36,10 @@ def _parameter(default: Any, check: Check, text: str) -> Any:
 class Recipe:
     """Everything that decides what training does; measured in `benchmarks/train.json`."""
 
-    epochs: int = _parameter(8, _positive(1000), "Passes over the training pictures.")
+    epochs: int = _parameter(12, _positive(1000), "Passes over the training pictures.")
+    side: int = _parameter(
+        160, _between(32, 512), "Side of the pictures from the middle of training on, pixels."
+    )
     mini_batch_size: int = _parameter(32, _positive(4096), "Pictures a step.")
     learning_rate: float = _parameter(3e-4, _positive(0.01), "Peak rate of the backbone (AdamW).")
     head_learning_rate: float = _parameter(2e-3, _positive(0.1), "Peak rate of the last layer.")
@@ -45,11 +52,11 @@ class Recipe:
     outliers: float = _parameter(0.19, _share(), "Pictures of no class added to a step, as a share of it.")
     seed: int = _parameter(0, _share(2**31), "Seed of every random choice.")
     early_stopping: bool = _parameter(True, (lambda value: True, ""), "Stop when validation gets no better.")
-    early_stopping_patience: int = _parameter(4, _positive(1000), "Epochs without a lower validation loss.")
+    early_stopping_patience: int = _parameter(8, _positive(1000), "Epochs without a lower validation loss.")
     threads: int = _parameter(0, _share(256), "CPU threads; 0 = one for each core.")
 
 
-QUICK_EPOCHS = 4
+QUICK: dict[str, Any] = {"epochs": 6, "side": 128}
 # Of the built-in algorithm, used for checking the data, not for training.
 DESCRIBING = {"num_classes", "num_training_samples", "image_shape", "class_names"}
 # Of the built-in algorithm, without use here: another network, another optimiser.
@@ -94,11 +101,7 @@ def parse_hyperparameters(
         warnings.append(
             f"learning_rate {given.pop('learning_rate')} is meant for SGD; {Recipe.learning_rate} is used."
         )
-    recipe = (
-        replace(Recipe(), epochs=QUICK_EPOCHS)
-        if _parse("quick", given.get("quick", "false"), bool)
-        else Recipe()
-    )
+    recipe = replace(Recipe(), **QUICK) if _parse("quick", given.get("quick", "false"), bool) else Recipe()
     recipe = replace(recipe, **{name: _convert(name, given[name]) for name in sorted(names & set(given))})
     return recipe, _describe(given), warnings
 

@@ -2,12 +2,11 @@
 minutes.
 
     1. Embed every picture and its mirror image with the ImageNet network; fit the last layer by logistic
-    regression. 2. Freeze the stem and the first five blocks; fine-tune the rest and the last layer with
-    AdamW: rates warm up over
-       the first tenth of the steps, then fall to nothing as a cosine.
-    3. Each epoch varies every picture at random (`augmentation`), at a side that grows from 96 to 160
-    pixels; each
-       step adds a few pictures of no class, whose target is "don't know".
+       regression.
+    2. Freeze the stem, the first five blocks and all depthwise filters; fine-tune the rest with AdamW: rates
+       warm up over the first tenth of the steps, then fall to nothing as a cosine.
+    3. Each epoch varies every picture at random (`augmentation`), at a side that grows from 96 to 160 pixels;
+       each step adds a few pictures of no class, whose target is "don't know".
     4. Stop early when validation gets no better, and go back to its best epoch.
 
 Deterministic on one machine: every epoch has its own random numbers, drawn from the seed and its number, so
@@ -23,7 +22,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -35,12 +34,12 @@ from scones.model.augmentation import augment, make_outliers
 from scones.model.checkpoint import load_checkpoint, save_checkpoint
 from scones.model.dataset import Dataset, Split
 from scones.model.head import evaluate, fit_head, to_tensor
-from scones.model.network import EMBEDDING, EfficientNetLite, load_imagenet, normalise
-from scones.model.pixels import SIZE
+from scones.model.network import EMBEDDING, Bottleneck, EfficientNetLite, load_imagenet, normalise
 from scones.model.recipe import Recipe
+from scones.model.trunk import Trunk, make_trunk
 
 FIRST_SIDE = 96  # pixels; blurred little, cheap
-GROWTH = 0.6  # share of the epochs after which the side is SIZE
+GROWTH = 0.6  # share of the epochs after which the side grows no more
 WARM_UP = 0.1  # share of the steps
 MOST_GRADIENT = 5.0
 OUTLIER_WEIGHT = 0.5
@@ -91,6 +90,7 @@ def train(
     set_up(recipe)
     resumed = load_checkpoint(checkpoint, recipe, dataset.digest)
     network = _prepare(training, len(dataset.classes), recipe, fitted=resumed is None)
+    trunk = make_trunk(network, recipe.frozen_blocks, torch.get_num_threads())
     optimizer = _make_optimizer(network, recipe)
     history: list[Epoch] = []
     if resumed is not None:
@@ -101,7 +101,7 @@ def train(
     for number in range(len(history), recipe.epochs):
         if _is_stale(history, recipe):
             break
-        epoch = _run_epoch(network, optimizer, training, validation, recipe, number, should_stop)
+        epoch = _run_epoch(network, trunk, optimizer, training, validation, recipe, number, should_stop)
         if epoch is None:
             return Trained(network, tuple(history), "signal")
         history.append(epoch)
@@ -153,6 +153,11 @@ def _prepare(training: Split, classes: int, recipe: Recipe, fitted: bool) -> Eff
     network.classifier = head
     for frozen in (network.stem, *network.blocks[: recipe.frozen_blocks]):
         frozen.requires_grad_(False)
+    for block in network.blocks:
+        assert isinstance(block, Bottleneck)
+        block.depthwise.requires_grad_(
+            False
+        )  # its gradient would take a quarter of a step, and helps nothing
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
 
@@ -169,10 +174,10 @@ def _make_optimizer(network: EfficientNetLite, recipe: Recipe) -> torch.optim.Ad
     return torch.optim.AdamW([decayed, biases, head], lr=0.0, weight_decay=recipe.weight_decay)
 
 
-def choose_side(number: int, epochs: int) -> int:
-    """The pictures' side in epoch `number` (from 0), a multiple of 16 from FIRST_SIDE to SIZE."""
-    progress = min(1.0, number / max(1.0, GROWTH * (epochs - 1)))
-    return 16 * round((FIRST_SIDE + progress * (SIZE - FIRST_SIDE)) / 16)
+def choose_side(number: int, recipe: Recipe) -> int:
+    """The pictures' side in epoch `number` (from 0), a multiple of 16 from FIRST_SIDE to the recipe's."""
+    progress = min(1.0, number / max(1.0, GROWTH * (recipe.epochs - 1)))
+    return 16 * round((FIRST_SIDE + progress * (recipe.side - FIRST_SIDE)) / 16)
 
 
 def _scale_rate(step: int, steps: int) -> float:
@@ -184,6 +189,7 @@ def _scale_rate(step: int, steps: int) -> float:
 
 def _run_epoch(
     network: EfficientNetLite,
+    trunk: Trunk,
     optimizer: torch.optim.AdamW,
     training: Split,
     validation: Split | None,
@@ -195,7 +201,7 @@ def _run_epoch(
     started = time.perf_counter()
     generator = torch.Generator().manual_seed(recipe.seed * 10_007 + number)
     torch.manual_seed(recipe.seed * 10_007 + number)  # of dropout
-    side, losses, right = choose_side(number, recipe.epochs), 0.0, 0
+    side, losses, right = choose_side(number, recipe), 0.0, 0
     batches = list(_draw_batches(len(training), recipe.mini_batch_size, generator))
     for position, chosen in enumerate(batches):
         if should_stop():
@@ -203,7 +209,7 @@ def _run_epoch(
         rate = _scale_rate(number * len(batches) + position, recipe.epochs * len(batches))
         for group in optimizer.param_groups:
             group["lr"] = rate * group["peak"]
-        step_loss, hits = _take_step(network, optimizer, training, chosen, side, recipe, generator)
+        step_loss, hits = _take_step(network, trunk, optimizer, training, chosen, side, recipe, generator)
         losses, right = losses + step_loss, right + hits
     seen = sum(len(chosen) for chosen in batches)
     loss, accuracy = evaluate(network, validation) if validation is not None else (None, None)
@@ -222,6 +228,7 @@ def _draw_batches(count: int, size: int, generator: Generator) -> Iterator[Tenso
 
 def _take_step(
     network: EfficientNetLite,
+    trunk: Trunk,
     optimizer: torch.optim.AdamW,
     training: Split,
     chosen: Tensor,
@@ -232,10 +239,8 @@ def _take_step(
     """Loss of the step and how many of its varied pictures were classified rightly."""
     pixels, labels = to_tensor(training.pixels[chosen.numpy()]), torch.from_numpy(training.labels)[chosen]
     strangers = make_outliers(pixels, round(len(chosen) * recipe.outliers), side, generator)
-    x = normalise(torch.cat([augment(pixels, side, generator), strangers]))
-    with torch.no_grad():
-        x = network.extract(x.contiguous(memory_format=torch.channels_last), recipe.frozen_blocks)
-    embeddings = network.embed(x, skip=recipe.frozen_blocks, stem=False)
+    x = trunk(normalise(torch.cat([augment(pixels, side, generator), strangers])))
+    embeddings = network.embed(x, skip=recipe.frozen_blocks)
     logits = network.classifier(F.dropout(embeddings, recipe.dropout))
     known, unknown = logits[: len(labels)], logits[len(labels) :]
     loss = F.cross_entropy(known, labels, label_smoothing=recipe.label_smoothing)
@@ -260,8 +265,3 @@ def _is_stale(history: list[Epoch], recipe: Recipe) -> bool:
     losses = [epoch.validation_loss for epoch in history if epoch.validation_loss is not None]
     since = len(losses) - 1 - losses.index(min(losses)) if losses else 0
     return recipe.early_stopping and since >= recipe.early_stopping_patience
-
-
-def with_seed(recipe: Recipe, seed: int) -> Recipe:
-    """The same recipe under another seed."""
-    return replace(recipe, seed=seed)

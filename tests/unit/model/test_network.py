@@ -11,6 +11,7 @@ import torch
 
 from scones.errors import ModelError
 from scones.model.network import EfficientNetLite, load_imagenet, pad_same
+from scones.model.trunk import make_trunk
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +35,13 @@ def test_it_answers_as_the_reference_does(imagenet: EfficientNetLite, side: int)
         assert (imagenet(pictures) - reference(pictures)).abs().max() < 1e-4
 
 
-def test_a_network_split_in_two_gives_the_same(imagenet: EfficientNetLite) -> None:
-    pictures = torch.rand(1, 3, 96, 96)
+@pytest.mark.parametrize(("blocks", "side"), [(5, 96), (5, 112), (16, 112), (0, 97)])
+def test_onnxruntime_and_pytorch_share_the_work(imagenet: EfficientNetLite, blocks: int, side: int) -> None:
+    pictures = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    trunk = make_trunk(imagenet, blocks, threads=1)
     with torch.no_grad():
-        halves = imagenet.embed(imagenet.extract(pictures, 5), skip=5, stem=False)
-        assert torch.equal(halves, imagenet.embed(pictures))
+        whole, halves = imagenet.embed(pictures), imagenet.embed(trunk(pictures), skip=blocks)
+    assert (whole - halves).abs().max() < 1e-3
 
 
 @pytest.mark.parametrize(

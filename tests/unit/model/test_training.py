@@ -15,17 +15,17 @@ from scones.model import training
 from scones.model.augmentation import augment, make_outliers
 from scones.model.dataset import Dataset
 from scones.model.head import to_tensor
+from scones.model.network import load_imagenet
 from scones.model.recipe import Recipe
 from scones.model.training import Epoch, Trained, check_memory, choose_side, train
 
-RECIPE = Recipe(epochs=2, mini_batch_size=8, frozen_blocks=11, threads=1)
+RECIPE = Recipe(epochs=2, side=64, mini_batch_size=8, frozen_blocks=11, threads=1)
 
 
 @pytest.fixture(autouse=True, scope="module")
 def small() -> Iterator[None]:
     """64 pixels instead of 160: the same code in a fraction of the time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "SIZE", 64)
         patch.setattr(training, "FIRST_SIDE", 48)
         yield
 
@@ -43,6 +43,13 @@ def equal(first: Trained, second: Trained) -> bool:
 def test_it_learns_what_is_easy(trained: Trained) -> None:
     assert trained.history[-1].validation_accuracy == 1.0
     assert [epoch.number for epoch in trained.history] == [1, 2]
+
+
+def test_what_is_frozen_stays_as_imagenet_left_it(trained: Trained) -> None:
+    before, after = load_imagenet().state_dict(), trained.network.state_dict()
+    same = {name for name, value in after.items() if torch.equal(value, before.get(name, torch.empty(0)))}
+    frozen = ("stem.", *(f"blocks.{number}." for number in range(RECIPE.frozen_blocks)))
+    assert same == {name for name in after if name.startswith(frozen) or "depthwise" in name}
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(drawn: Dataset, trained: Trained) -> None:
@@ -114,10 +121,11 @@ def test_too_little_memory_is_said_before_anything_starts(drawn: Dataset) -> Non
 
 
 def test_the_side_grows_to_the_full_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "SIZE", 160)
     monkeypatch.setattr(training, "FIRST_SIDE", 96)
-    assert [choose_side(number, 8) for number in range(8)] == [96, 112, 128, 144, 160, 160, 160, 160]
-    assert choose_side(0, 1) == 96
+    sides = [choose_side(number, Recipe(epochs=8)) for number in range(8)]
+    assert sides == [96, 112, 128, 144, 160, 160, 160, 160]
+    assert choose_side(0, Recipe(epochs=1)) == 96
+    assert choose_side(5, Recipe(epochs=6, side=128)) == 128
 
 
 @pytest.mark.parametrize("side", [48, 96])
