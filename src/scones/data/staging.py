@@ -7,7 +7,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
@@ -24,7 +23,7 @@ from scones.errors import DataError, SconesError
 
 VALIDATION = 0.1  # of what is for training
 TEST = 0.2  # of a source that has no test split
-BATCH = 64  # images that a thread writes at a time
+BATCH = 64  # images read at a time
 
 
 def stage(
@@ -71,42 +70,28 @@ def stage(
 def _write(collection: Collection, folder: Path, seed: int, progress: Progress) -> Dataset:
     """Write a whole dataset into an empty folder, dataset.json last.
 
-    Near-duplicates are searched while the images are written, so everything not known to be test is written
-    as training and moved where it belongs once the groups are known.
+    One thing after the other: side by side, the search of near-duplicates and the writing of small files take
+    three times as long, because they wait for Python's one lock a thousand times.
     """
-    for split in SPLITS:
-        (folder / split).mkdir()
-    first = ["test" if split == "test" else "train" for split in collection.splits]
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        groups = pool.submit(_group, collection, progress)
-        digests = _write_files(collection, folder, first, pool, progress)
-    splits = _split(collection, groups.result(), seed)
-    for name, before, after in zip(collection.names, first, splits, strict=True):
-        if before != after:
-            os.rename(folder / before / name, folder / after / name)
-    images = _list_images(collection, splits, groups.result(), digests)
+    groups = _group(collection, progress)
+    splits = _split(collection, groups, seed)
+    digests = _write_files(collection, folder, splits, progress)
+    images = _list_images(collection, splits, groups, digests)
     digest = write_manifests(folder, images)
     dataset = Dataset(str(folder), collection.source, digest, collection.classes, seed, __version__, images)
     write_commit(folder, dataset)
     return dataset
 
 
-def _write_files(
-    collection: Collection, folder: Path, splits: list[str], pool: ThreadPoolExecutor, progress: Progress
-) -> list[str]:
+def _write_files(collection: Collection, folder: Path, splits: list[str], progress: Progress) -> list[str]:
     """Write every image; returns their SHA-256."""
-    count = len(collection.names)
-
-    def write(start: int) -> list[str]:
-        digests = []
+    for split in SPLITS:
+        (folder / split).mkdir()
+    count, digests = len(collection.names), []
+    for start in range(0, count, BATCH):
         for index, content in enumerate(collection.read(start, min(start + BATCH, count)), start):
             _write_file(f"{folder}/{splits[index]}/{collection.names[index]}", content)
             digests.append(hashlib.sha256(content).hexdigest())
-        return digests
-
-    digests: list[str] = []
-    for batch in pool.map(write, range(0, count, BATCH)):
-        digests += batch
         progress("Writing images", len(digests), count)
     return digests
 
