@@ -63,10 +63,12 @@ def test_what_was_interrupted_was_done_once(summary: dict[str, Any], cloud: Clou
     assert len(orders) == len(set(orders)) >= summary["workflow"]["routed"]
 
 
-def test_the_outcomes_are_those_of_the_model(summary: dict[str, Any], ground: Ground) -> None:
+def test_the_outcomes_are_those_of_the_model(summary: dict[str, Any], ground: Ground, cloud: Cloud) -> None:
     for line in (ground.state / "run" / "checkins.jsonl").read_text().splitlines():
         row = json.loads(line)
-        sure = max(row["probabilities"]) >= summary["model"]["threshold"] and (row["ood"] or 0) <= 0.5
+        ended = cloud.client("stepfunctions").describe_execution(executionArn=row["execution"])
+        strange = ended.get("cause", "").startswith("Unlike any vehicle")  # its score is not in the capture
+        sure = max(row["probabilities"]) >= summary["model"]["threshold"] and not strange
         assert row["outcome"] == ("ROUTED" if sure else "LowConfidence"), row["key"]
 
 
