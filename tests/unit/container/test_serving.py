@@ -323,9 +323,9 @@ def test_the_queue_is_bounded_and_waiting_images_are_inferred_together() -> None
 def test_a_failure_belongs_to_its_own_request_and_health_is_truthful() -> None:
     async def go() -> None:
         predictor = Scripted()
-        pool = InferencePool(predictor, threads=1, limit=10, stuck_after=0.1)
+        pool = InferencePool(predictor, threads=1, limit=10, stuck_after=0.5)
         asking = [asyncio.ensure_future(pool.predict(each)) for each in (b"first", b"crash", b"last", b"bad")]
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.8)
         assert not pool.is_healthy()  # stuck
         predictor.go.set()
         outcomes = await asyncio.gather(*asking, return_exceptions=True)
