@@ -10,7 +10,7 @@ from scones.model.dataset import Split
 from scones.model.head import compute_embeddings, fit_head, to_tensor
 from scones.model.network import load_imagenet
 from scones.model.recipe import Recipe
-from scones.model.training import set_up
+from scones.model.training import flush_denormals, set_up
 
 EPOCHS, BATCH = 30, 32
 
@@ -50,6 +50,7 @@ def make_resnet20(classes: int) -> nn.Module:
     return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, classes))
 
 
+@flush_denormals()
 def score_resnet(training: Split, held_out: Split, seed: int) -> float:
     """Accuracy after 30 epochs of SGD from random weights, with crops and mirror images."""
     set_up(Recipe(seed=seed, threads=1))

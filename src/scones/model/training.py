@@ -22,6 +22,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -118,10 +119,19 @@ def train(
 
 
 def set_up(recipe: Recipe) -> None:
-    """PyTorch's process-wide state: threads, random numbers, no denormals (they are slow and do no good)."""
+    """PyTorch's process-wide state: threads and random numbers."""
     torch.set_num_threads(recipe.threads or os.cpu_count() or 1)
-    torch.set_flush_denormal(True)
     torch.manual_seed(recipe.seed)
+
+
+@contextmanager
+def flush_denormals() -> Iterator[None]:
+    """Denormals count as zero meanwhile: they are slow and do training no good; other code needs them."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def check_memory(training: Split, available: int | None = None) -> None:
@@ -187,6 +197,7 @@ def _scale_rate(step: int, steps: int) -> float:
     )
 
 
+@flush_denormals()
 def _run_epoch(
     network: EfficientNetLite,
     trunk: Trunk,
