@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import zlib
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import boto3
@@ -19,6 +20,7 @@ from boto3.dynamodb.conditions import ConditionBase, Key
 from botocore.exceptions import ClientError
 
 CANDIDATES = 25
+BAYS_HOLD = 60  # seconds
 
 
 class OrderConflict(Exception):
@@ -26,7 +28,7 @@ class OrderConflict(Exception):
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    result = read_routed(event["checkin_id"]) or assign(event)
+    result = assign(event)
     print(json.dumps({"function": "assign_order", "execution": event.get("execution"), **result}))
     return result
 
@@ -54,10 +56,17 @@ def assign(event: dict[str, Any]) -> dict[str, Any]:
 
 def choose_bay(vehicle: str, checkin_id: str) -> str:
     """Spread check-ins evenly, and one check-in always to the same bay. Raises LookupError."""
-    bays = table("BAYS_TABLE").query(KeyConditionExpression=Key("vehicle_class").eq(vehicle))["Items"]
+    bays = read_bays(os.environ["BAYS_TABLE"], vehicle, int(time.time() / BAYS_HOLD))
+    return bays[zlib.crc32(checkin_id.encode()) % len(bays)]
+
+
+@lru_cache(maxsize=16)
+def read_bays(name: str, vehicle: str, period: int) -> list[str]:
+    """Bays hardly ever change: each process asks for them once a `period`. Raises LookupError."""
+    bays = database().Table(name).query(KeyConditionExpression=Key("vehicle_class").eq(vehicle))["Items"]
     if not bays:
         raise LookupError(f"There is no loading bay for a {vehicle}: load bays with `scones app seed`.")
-    return str(bays[zlib.crc32(checkin_id.encode()) % len(bays)]["bay_id"])
+    return [str(bay["bay_id"]) for bay in bays]
 
 
 def find_orders(vehicle: str, radius: Decimal) -> list[dict[str, Any]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 from contextvars import ContextVar
-from functools import lru_cache
 from typing import Any
 
 from local_cloud.cloud import ACCOUNT, ROLE, USER, Cloud
@@ -34,8 +33,6 @@ SERVICES = {
     "sts": "sts",
     "tagging": "tagging",
 }
-
-EXPRESSIONS = 1024  # remembered at a time
 
 ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
 
@@ -77,18 +74,6 @@ def trust_loopback() -> None:
 
     iam_evaluator._request_origin = ContextVar("request_origin", default=("127.0.0.1", True))
     app.pin_request_origin = lambda address, _: iam_evaluator.pin_request_origin(address, True)
-
-
-def remember_expressions() -> None:
-    """Check each of DynamoDB's expressions once, not once for every item it is applied to.
-
-    It was half of what the gateway did while check-ins looked for one of hundreds of open orders.
-    """
-    from ministack.services import dynamodb
-
-    read_tokens = lru_cache(EXPRESSIONS)(dynamodb._tokenize)
-    dynamodb._tokenize = lambda expression: list(read_tokens(expression))  # whoever gets them may change them
-    dynamodb._condition_syntax_error = lru_cache(EXPRESSIONS)(dynamodb._condition_syntax_error)
 
 
 def seed_account(cloud: Cloud) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import uvicorn
 
-from local_cloud import emulator, lambdas, states
+from local_cloud import emulator, lambdas, states, tables
 from local_cloud.cloud import HOST, Cloud, Places, read_credentials
 from local_cloud.durability import Durability
 from local_cloud.errors import StartFailed
@@ -50,10 +50,10 @@ def run(places: Places, region: str, mounts: Mapping[str, str], ports: Sequence[
         stack.callback(durability.close)
         # Before the state is restored: with it, event sources begin to call functions.
         states.install()
+        tables.install()
         stack.callback(lambdas.install(places.home, cloud.endpoint_url).close)
         durability.restore()
         emulator.trust_loopback()
-        emulator.remember_expressions()
         emulator.seed_account(cloud)
         asyncio.run(_serve(cloud, listener, _load_mounts(cloud, mounts), durability, tell))
 

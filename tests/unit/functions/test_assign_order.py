@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -113,3 +113,22 @@ def test_losing_every_race_asks_for_another_look(
 def test_no_bay_is_told_plainly(load: Load, tables: dict[str, Any]) -> None:
     with pytest.raises(LookupError, match="scones app seed"):
         load("assign_order").handler(check_in("c"), None)
+
+
+def test_a_closed_bay_is_given_for_a_minute_at_most(
+    load: Load, tables: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seed(tables)
+    module = load("assign_order")
+    now = 0.0
+    monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: now))
+
+    def see_bays() -> set[str]:
+        return {module.choose_bay("bicycle", f"c{number}") for number in range(20)}
+
+    assert see_bays() == {"B1", "B2"}
+    tables["bays"].delete_item(Key={"vehicle_class": "bicycle", "bay_id": "B1"})
+    now = 59.0
+    assert see_bays() == {"B1", "B2"}
+    now = 60.0
+    assert see_bays() == {"B2"}
