@@ -11,7 +11,9 @@ behind a SageMaker endpoint of two instances; the photos are the staged test ima
              killed every second while they arrive: outcomes missing, orders given twice, messages lost
     odd      a 12-megapixel JPEG, a 31-byte file, a text named .png, noise, a missing key, a deleted endpoint:
              the outcome of each and what the operator is told
-    batch    1,000 photos (5% poison) by route_batch against the first 100 of them started one after the other
+    batch    1,000 photos (5% poison) by route_batch, against 100 of them one after the other by the command
+             `scones workflow run KEY...`, and 100 by the tightest loop there is (StartExecution, then
+             DescribeExecution every 5 ms)
     backlog  the same with 10,000 photos
 """
 
@@ -24,6 +26,8 @@ import os
 import platform
 import random
 import statistics
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -331,14 +335,11 @@ def measure_batch(model: Path, photos: list[bytes], count: int, alone: int) -> d
             )
         began = time.monotonic()
         for key in keys[:alone]:
-            event = {"s3_bucket": ground.bucket, "s3_key": key}
-            arn = start_execution(ground.cloud, ground.outputs["RouteDeliveryArn"], event)
-            while (
-                ground.cloud.client("stepfunctions").describe_execution(executionArn=arn)["status"]
-                == "RUNNING"
-            ):
-                time.sleep(0.005)
-        one_by_one = (time.monotonic() - began) / alone
+            route_alone(ground, key)
+        in_a_loop = (time.monotonic() - began) / alone
+        began = time.monotonic()
+        run_command(ground, keys[alone : 2 * alone])
+        by_command = (time.monotonic() - began) / alone
         event = {"prefix": "backlog/", "concurrency": 40, "tolerated_failure_percentage": 50}
         arn = start_execution(ground.cloud, ground.outputs["RouteBatchArn"], event)
         while (batch := read_execution(ground.cloud, arn)).status == "RUNNING":
@@ -349,10 +350,29 @@ def measure_batch(model: Path, photos: list[bytes], count: int, alone: int) -> d
         "poison": sum(body == b"poison" for body in bodies),
         "outcomes": batch.output["outcomes"],
         "batch_seconds": round(batch.seconds, 1),
-        "one_after_the_other_seconds_each": round(one_by_one, 3),
         "one_after_the_other_n": alone,
-        "times_as_fast": round(one_by_one * count / batch.seconds, 2),
+        "by_command_seconds_each": round(by_command, 3),
+        "in_a_loop_seconds_each": round(in_a_loop, 3),
+        "times_as_fast_as_the_command": round(by_command * count / batch.seconds, 2),
+        "times_as_fast_as_the_loop": round(in_a_loop * count / batch.seconds, 2),
     }
+
+
+def route_alone(ground: Ground, key: str) -> None:
+    event = {"s3_bucket": ground.bucket, "s3_key": key}
+    arn = start_execution(ground.cloud, ground.outputs["RouteDeliveryArn"], event)
+    states = ground.cloud.client("stepfunctions")
+    while states.describe_execution(executionArn=arn)["status"] == "RUNNING":
+        time.sleep(0.005)
+
+
+def run_command(ground: Ground, keys: list[str]) -> None:
+    """`scones workflow run KEY...`; exit code 1, as some are poison."""
+    command = [sys.executable, "-P", "-m", "scones", "workflow", "run", *keys]
+    settings = {"SCONES_STATE_DIR": str(ground.directory)}
+    done = subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    assert "were not routed" in done.stderr, done.stderr
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
 
 from local_cloud.cloud import ACCOUNT, ROLE, USER, Cloud
@@ -33,6 +34,8 @@ SERVICES = {
     "sts": "sts",
     "tagging": "tagging",
 }
+
+POLICIES = 1024  # remembered at a time
 
 ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
 
@@ -74,6 +77,17 @@ def trust_loopback() -> None:
 
     iam_evaluator._request_origin = ContextVar("request_origin", default=("127.0.0.1", True))
     app.pin_request_origin = lambda address, _: iam_evaluator.pin_request_origin(address, True)
+
+
+def remember_policies() -> None:
+    """Read each policy once, not for every request of the role that has it."""
+    from ministack.core import iam_evaluator
+
+    parse = iam_evaluator.parse_policy_document
+    read = lru_cache(POLICIES)(parse)
+    iam_evaluator.parse_policy_document = lambda document: (
+        read(document) if isinstance(document, str) else parse(document)
+    )
 
 
 def seed_account(cloud: Cloud) -> None:

@@ -54,6 +54,7 @@ def run(places: Places, region: str, mounts: Mapping[str, str], ports: Sequence[
         stack.callback(lambdas.install(places.home, cloud.endpoint_url).close)
         durability.restore()
         emulator.trust_loopback()
+        emulator.remember_policies()
         emulator.seed_account(cloud)
         asyncio.run(_serve(cloud, listener, _load_mounts(cloud, mounts), durability, tell))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import lru_cache, wraps
 from typing import Any
 
@@ -20,7 +21,15 @@ Key = tuple[Any, Any]
 Rank = tuple[Any, ...]
 """What an index orders an item by: the index's sort key, then the item's key."""
 
-_asked: ContextVar[dict[str, Any] | None] = ContextVar("asked", default=None)
+@dataclass
+class Asked:
+    """A query for a first page, and the items that are known to meet its key condition."""
+
+    request: dict[str, Any]
+    fitting: set[int]  # their id()
+
+
+_asked: ContextVar[Asked | None] = ContextVar("asked", default=None)
 
 
 def install() -> None:
@@ -31,6 +40,7 @@ def install() -> None:
     engine._tokenize = lambda expression: list(read_tokens(expression))  # whoever gets them may change them
     engine._condition_syntax_error = lru_cache(EXPRESSIONS)(engine._condition_syntax_error)
     engine._index_members = lambda table: _find_members(engine, table)
+    engine._evaluate_condition = _once(engine._evaluate_condition)
     engine._query = _told(engine._query)
 
 
@@ -40,13 +50,30 @@ def _told(query: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], 
     @wraps(query)
     def ask(request: dict[str, Any]) -> Any:
         first_page = request.get("Limit") and not request.get("ExclusiveStartKey")
-        token = _asked.set(request if first_page and request.get("KeyConditionExpression") else None)
+        told = first_page and request.get("KeyConditionExpression")
+        token = _asked.set(Asked(request, set()) if told else None)
         try:
             return query(request)
         finally:
             _asked.reset(token)
 
     return ask
+
+
+def _once(evaluate: Callable[..., bool]) -> Callable[..., bool]:
+    """`evaluate`, which is not done again for what is known."""
+
+    def evaluate_once(condition: str, item: Any, values: Any, names: Any, **more: Any) -> bool:
+        asked = _asked.get()
+        is_key = more.get("slot") == "KeyConditionExpression"
+        if asked and is_key and id(item) in asked.fitting:
+            return True
+        fits = evaluate(condition, item, values, names, **more)
+        if asked and is_key and fits:
+            asked.fitting.add(id(item))
+        return fits
+
+    return evaluate_once
 
 
 def _find_members(engine: Any, table: dict[str, Any]) -> dict[str, Partitions]:
@@ -116,11 +143,11 @@ class Members(dict[Key, Any]):
 
     def __iter__(self) -> Iterator[Key]:
         """All keys; within a query for a first page, those in it."""
-        query = _asked.get()
-        if query is None:
+        asked = _asked.get()
+        if asked is None:
             return super().__iter__()
         try:
-            return iter(self._choose(query, int(query["Limit"])))
+            return iter(self._choose(asked.request, int(asked.request["Limit"])))
         except (KeyError, TypeError, ValueError):  # ministack says what is wrong with the query
             return super().__iter__()
 

@@ -124,8 +124,8 @@ class Environment:
             status = Path(f"/proc/{self._process.pid}/status").read_text()
         except OSError:
             return 0
-        fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
-        return int(fields.get("VmHWM", "0").split()[0]) // 1024
+        _, _, found = status.partition("VmHWM:")
+        return int(found.split(maxsplit=1)[0]) // 1024 if found else 0
 
     def exit_reason(self) -> str:
         """How the process has ended, in AWS's words; waits a second for its end."""

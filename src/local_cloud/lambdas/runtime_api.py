@@ -16,15 +16,15 @@ import select
 import socket
 import time
 from dataclasses import dataclass
-from typing import Any
 
-import h11
+import httptools
 
 PREFIX = "/2018-06-01/runtime"
 MAX_PAYLOAD = 6 * 1024 * 1024 + 100  # bytes of a response; "6 MB plus 100 bytes" in AWS's own message
 MAX_HEADERS = 2 * 1024 * 1024  # an error carries its X-Ray cause, up to 1 MiB, in a header
 MAX_OUTPUT = 4 * 1024 * 1024  # bytes of a function's output kept per invocation
 PIPE_SIZE = 65_536  # bytes
+REASONS = {200: "OK", 202: "Accepted", 413: "Payload Too Large"}
 STALLED = 30  # seconds after which a runtime that stops reading its event is given up
 
 
@@ -127,45 +127,70 @@ class RuntimeApi:
 
 
 class Connection:
-    """One HTTP connection from the runtime, parsed by h11."""
+    """One HTTP connection from the runtime, which asks one thing at a time; parsed by httptools."""
+
+    _target: bytes
+    _body: bytearray
+    _size: int  # of the body
+    _head: int  # bytes before the body
+    _in_body: bool
+    _awaits_continue: bool
 
     def __init__(self, accepted: socket.socket) -> None:
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         accepted.settimeout(STALLED)
         self._socket = accepted
-        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEADERS)
+        self._parser = httptools.HttpRequestParser(self)
+        self._complete = False
+        self.on_message_begin()
 
     def close(self) -> None:
         self._socket.close()
 
     def read(self, output: Output, deadline: float) -> Request:
         """The next request, of whose body at most MAX_PAYLOAD bytes are kept."""
-        method = path = ""
-        body, size = bytearray(), 0
-        while True:
-            event = self._next_event(output, deadline)
-            if isinstance(event, h11.Request):
-                method, path = event.method.decode(), event.target.decode()
-            elif isinstance(event, h11.Data):
-                size += len(event.data)
-                body += event.data[: MAX_PAYLOAD - len(body)]
-            elif isinstance(event, h11.EndOfMessage):
-                return Request(method, path, bytes(body), size)
-            else:
-                raise RuntimeGone
-
-    def _next_event(self, output: Output, deadline: float) -> Any:
-        while True:
-            try:
-                event = self._http.next_event()
-            except h11.RemoteProtocolError as error:
-                raise RuntimeGone from error
-            if event is not h11.NEED_DATA:
-                return event
-            if self._http.they_are_waiting_for_100_continue:
-                self._send(h11.InformationalResponse(status_code=100, headers=[]))
+        while not self._complete:
+            if self._awaits_continue:
+                self._awaits_continue = False
+                self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
             _await_readable(self._socket, output, deadline)
-            self._http.receive_data(self._receive())
+            self._feed(self._receive())
+        self._complete = False
+        method = self._parser.get_method().decode()
+        return Request(method, self._target.decode(), bytes(self._body), self._size)
+
+    def _feed(self, data: bytes) -> None:
+        self._head += 0 if self._in_body else len(data)
+        if not data or self._head > MAX_HEADERS:
+            raise RuntimeGone
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            raise RuntimeGone from error
+
+    def on_message_begin(self) -> None:
+        if self._complete:
+            raise ValueError("a request before the answer to the last one")
+        self._target, self._body, self._size = b"", bytearray(), 0
+        self._head, self._in_body, self._awaits_continue = 0, False, False
+
+    def on_url(self, url: bytes) -> None:
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"expect":
+            self._awaits_continue = value.lower() == b"100-continue"
+
+    def on_headers_complete(self) -> None:
+        self._in_body = True
+
+    def on_body(self, data: bytes) -> None:
+        self._awaits_continue = False
+        self._size += len(data)
+        self._body += data[: MAX_PAYLOAD - len(self._body)]
+
+    def on_message_complete(self) -> None:
+        self._complete = True
 
     def _receive(self) -> bytes:
         try:
@@ -175,13 +200,11 @@ class Connection:
 
     def respond(self, status: int, headers: dict[str, str], body: bytes) -> None:
         """Answer the request that was read last."""
-        fields = [*headers.items(), ("content-length", str(len(body)))]
-        self._send(h11.Response(status_code=status, headers=fields), h11.Data(data=body), h11.EndOfMessage())
-        if self._http.our_state is h11.DONE:
-            self._http.start_next_cycle()
+        fields = {**headers, "content-length": str(len(body))}
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        self._send(f"HTTP/1.1 {status} {REASONS[status]}\r\n{head}\r\n".encode() + body)
 
-    def _send(self, *events: Any) -> None:
-        data = b"".join(self._http.send(event) or b"" for event in events)
+    def _send(self, data: bytes) -> None:
         try:
             self._socket.sendall(data)
         except OSError as error:
