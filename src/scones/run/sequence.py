@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,9 @@ class Work:
     def dataset(self) -> Dataset:
         return self.staged.local
 
-    @property
+    @cached_property
     def deployment(self) -> Deployment:
+        """What the endpoint shall serve, once there is a job."""
         return steps.describe_deployment(self.cloud, self.plan, self.job)
 
     @property
