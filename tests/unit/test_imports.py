@@ -17,6 +17,7 @@ HEAVY = {
 ALLOWED = {
     "scones": set(),
     "scones.errors": set(),
+    "scones.files": set(),
     "scones.settings": set(),
     "scones.data.drawing": {"numpy", "PIL"},
     "scones.cli": {"click", "rich"},

@@ -89,8 +89,8 @@ def _stage(work: Work, progress: Progress, again: bool) -> None:
 
 def _tell_data(work: Work) -> list[str]:
     source = work.dataset.source
-    counts = {split: sum(names.values()) for split, names in work.dataset.counts().items()}
-    lines = [f"{source.get('kind')}: " + ", ".join(f"{count} {split}" for split, count in counts.items())]
+    told = ", ".join(f"{count} {split}" for split, count in work.dataset.totals().items())
+    lines = [f"{source.get('kind')}: {told}"]
     if source.get("kind") == "sample":
         lines.append(f"This is the drawn sample, not real photos. {source.get('note', '')}".rstrip())
     return [*lines, work.staged.remote]
