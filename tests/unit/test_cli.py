@@ -6,11 +6,15 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
 from scones import __version__
 from scones.cli.doctor import PACKAGES, check_packages
+
+PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
 def run_scones(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -60,4 +64,9 @@ def test_doctor_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PACKAGES, "no-such-package", "local")
     found = {check.name: check for check in check_packages()}
     assert found["no-such-package"].found == "missing"
-    assert "scones[local]" in found["no-such-package"].advice
+    assert found["no-such-package"].advice == "pip install -c constraints.txt -e '.[local]'"
+
+
+def test_doctor_looks_at_every_extra() -> None:
+    extras = tomllib.loads(PROJECT.read_text())["project"]["optional-dependencies"]
+    assert {extra for extra in PACKAGES.values() if extra} == extras.keys()
