@@ -105,6 +105,28 @@ def test_an_update_that_cannot_start_leaves_the_old_fleet(
     sagemaker.delete_endpoint(EndpointName=name)
 
 
+def test_a_resize_ends_whatever_goes_wrong(
+    cloud: Any, sagemaker: Any, s3: Any, bucket: str, name: str
+) -> None:
+    deploy(sagemaker, name, put_model(s3, bucket))
+    (folder,) = (cloud.state_dir / "endpoints").glob(f"{name}-*")
+    away = folder.rename(folder.with_name(f"away-{name}"))
+    folder.touch()  # no worker can make its own folder below a file
+    change = {"VariantName": "AllTraffic", "DesiredInstanceCount": 2}
+    try:
+        sagemaker.update_endpoint_weights_and_capacities(
+            EndpointName=name, DesiredWeightsAndCapacities=[change]
+        )
+        endpoint = wait_in_service(sagemaker, name)
+    finally:
+        folder.unlink()
+        away.rename(folder)
+    assert "Not a directory" in endpoint["FailureReason"]
+    (variant,) = endpoint["ProductionVariants"]
+    assert (variant["CurrentInstanceCount"], variant["DesiredInstanceCount"]) == (1, 1)
+    sagemaker.delete_endpoint(EndpointName=name)
+
+
 def test_model_errors_carry_the_containers_own_words(
     cloud: Any, sagemaker: Any, s3: Any, bucket: str, name: str
 ) -> None:
