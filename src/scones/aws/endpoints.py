@@ -177,13 +177,25 @@ def delete_endpoint(cloud: Cloud, name: str) -> bool:
     if endpoint is None:
         return False
     with translate_errors(f"delete the endpoint {name}"):
-        config = sagemaker.describe_endpoint_config(EndpointConfigName=endpoint.config)
+        models = _list_models(sagemaker, endpoint.config)
         sagemaker.delete_endpoint(EndpointName=name)
         _await_deletion(cloud, name)
-        sagemaker.delete_endpoint_config(EndpointConfigName=endpoint.config)
-        for variant in config["ProductionVariants"]:
-            sagemaker.delete_model(ModelName=variant["ModelName"])
+        if models:
+            sagemaker.delete_endpoint_config(EndpointConfigName=endpoint.config)
+        for model in models:
+            sagemaker.delete_model(ModelName=model)
     return True
+
+
+def _list_models(sagemaker: Any, config: str) -> list[str]:
+    """The models of an endpoint configuration; none if it is gone."""
+    try:
+        found = sagemaker.describe_endpoint_config(EndpointConfigName=config)
+    except sagemaker.exceptions.ClientError as error:
+        if "Could not find" in str(error):
+            return []
+        raise
+    return [variant["ModelName"] for variant in found["ProductionVariants"]]
 
 
 def _make_model(sagemaker: Any, deployment: Deployment) -> None:

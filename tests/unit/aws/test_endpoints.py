@@ -1,0 +1,38 @@
+"""Endpoints are deleted with all that they cost, whatever of it is gone already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from scones.aws.endpoints import Deployment, delete_endpoint, deploy_endpoint, read_endpoint
+from scones.aws.sessions import Cloud
+
+ROLE = "arn:aws:iam::123456789012:role/scones"
+
+
+@pytest.fixture
+def cloud() -> Iterator[Cloud]:
+    with mock_aws():
+        made = Cloud(boto3.Session("key", "secret", region_name="us-east-1"), "local")
+        deploy_endpoint(made, Deployment("vehicles", "scones:1", "s3://models/model.tar.gz", ROLE))
+        yield made
+
+
+def test_an_endpoint_goes_with_its_configuration_and_model(cloud: Cloud) -> None:
+    assert delete_endpoint(cloud, "vehicles")
+    sagemaker = cloud.client("sagemaker")
+    assert sagemaker.list_endpoint_configs()["EndpointConfigs"] == []
+    assert sagemaker.list_models()["Models"] == []
+    assert not delete_endpoint(cloud, "vehicles")
+
+
+def test_an_endpoint_goes_although_its_configuration_is_gone(cloud: Cloud) -> None:
+    endpoint = read_endpoint(cloud, "vehicles")
+    assert endpoint
+    cloud.client("sagemaker").delete_endpoint_config(EndpointConfigName=endpoint.config)
+    assert delete_endpoint(cloud, "vehicles")
+    assert read_endpoint(cloud, "vehicles") is None
