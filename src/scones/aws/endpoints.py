@@ -57,9 +57,7 @@ def register_model(
     """
     sagemaker = cloud.client("sagemaker")
     with translate_errors(f"register the model in {group}"):
-        try:
-            sagemaker.describe_model_package_group(ModelPackageGroupName=group)
-        except sagemaker.exceptions.ClientError:
+        if not _has_group(sagemaker, group):
             sagemaker.create_model_package_group(
                 ModelPackageGroupName=group, ModelPackageGroupDescription="Scones: vehicle classifiers"
             )
@@ -82,10 +80,17 @@ def find_model(cloud: Cloud, group: str, artifact: str) -> str | None:
     """ARN of the model package of this artifact in `group`, or None. Raises CloudError."""
     sagemaker = cloud.client("sagemaker")
     with translate_errors(f"read the models of {group}"):
-        known = sagemaker.list_model_package_groups(NameContains=group)["ModelPackageGroupSummaryList"]
-        if group not in [entry["ModelPackageGroupName"] for entry in known]:
-            return None
-        return _find_package(sagemaker, group, artifact)
+        return _find_package(sagemaker, group, artifact) if _has_group(sagemaker, group) else None
+
+
+def _has_group(sagemaker: Any, group: str) -> bool:
+    try:
+        sagemaker.describe_model_package_group(ModelPackageGroupName=group)
+    except sagemaker.exceptions.ClientError as error:
+        if "does not exist" in str(error):
+            return False
+        raise
+    return True
 
 
 def _find_package(sagemaker: Any, group: str, artifact: str) -> str | None:

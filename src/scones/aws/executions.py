@@ -146,7 +146,7 @@ def await_start(cloud: Cloud, arn: str, patience: float = 30) -> None:
     )
 
 
-def await_map_counts(cloud: Cloud, arn: str) -> dict[str, int]:
+def read_map_counts(cloud: Cloud, arn: str) -> dict[str, int]:
     """Item counts of a batch's Map Run, empty until it has begun. Raises CloudError."""
     states = cloud.client("stepfunctions")
     with translate_errors("read the batch's progress"):

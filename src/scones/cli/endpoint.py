@@ -58,7 +58,7 @@ def invoke(photo: Path, name: str, as_json: bool, **flags: Any) -> None:
         answer = runtime.invoke_endpoint(EndpointName=name, ContentType=kind, Body=body)
         probabilities = json.loads(answer["Body"].read())
     milliseconds = 1000 * (time.perf_counter() - began)
-    found = dict(zip(settings.classes.split(","), probabilities, strict=False))
+    found = dict(zip(settings.class_names, probabilities, strict=False))
     if as_json:
         print_json({"probabilities": found, "attributes": answer.get("CustomAttributes", "")})
         return

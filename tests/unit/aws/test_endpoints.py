@@ -1,4 +1,4 @@
-"""Endpoints are deleted with all that they cost, whatever of it is gone already."""
+"""Models are registered once; endpoints are deleted with all that they cost, whatever is gone already."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from scones.aws.endpoints import Deployment, delete_endpoint, deploy_endpoint, read_endpoint
+from scones.aws.endpoints import (
+    Deployment,
+    delete_endpoint,
+    deploy_endpoint,
+    find_model,
+    read_endpoint,
+    register_model,
+)
 from scones.aws.sessions import Cloud
 
 ROLE = "arn:aws:iam::123456789012:role/scones"
@@ -20,6 +27,17 @@ def cloud() -> Iterator[Cloud]:
         made = Cloud(boto3.Session("key", "secret", region_name="us-east-1"), "local")
         deploy_endpoint(made, Deployment("vehicles", "scones:1", "s3://models/model.tar.gz", ROLE))
         yield made
+
+
+def test_a_model_is_registered_once_in_its_group(cloud: Cloud) -> None:
+    for number in range(12):  # more than one page of groups with such a name
+        cloud.client("sagemaker").create_model_package_group(ModelPackageGroupName=f"cars-{number}")
+    first, second = (Deployment("vehicles", "scones:1", f"s3://models/{n}.tar.gz", ROLE) for n in "ab")
+    assert find_model(cloud, "cars", first.artifact) is None
+    made = register_model(cloud, "cars", first, "good")
+    assert find_model(cloud, "cars", first.artifact) == register_model(cloud, "cars", first, "good") == made
+    assert find_model(cloud, "cars", second.artifact) is None
+    assert register_model(cloud, "cars", first, "good", again=True) != made
 
 
 def test_an_endpoint_goes_with_its_configuration_and_model(cloud: Cloud) -> None:
