@@ -24,6 +24,7 @@ ALLOWED = {
     "scones.cli.doctor": {"click", "rich"},
     "scones.cli.data": {"click", "rich", "numpy", "PIL"},
     "scones.data": {"numpy", "PIL"},
+    "scones.data.photos": {"numpy", "PIL"},
     "scones.data.upload": {"numpy", "PIL", "boto3", "botocore"},
     "scones.container.application": set(),
     "scones.container.serving": {"numpy", "PIL", "onnxruntime", "uvicorn", "click"},
