@@ -59,6 +59,7 @@ ALLOWED = {
     "scones.cli.workflow": {"click", "rich"},
     "scones.aws": set(),
     "scones.aws.templates": set(),
+    "scones.aws.buckets": {"boto3", "botocore"},
     "scones.aws.stacks": {"boto3", "botocore"},
     "scones.aws.removal": {"boto3", "botocore"},
     "scones.aws.checkins": {"boto3", "botocore"},
