@@ -37,9 +37,15 @@ STEPS = ("data", "train", "evaluate", "register", "endpoint", "app", "checkins",
 @click.option("--quick", is_flag=True, help="The quick training recipe.")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the training images.")
 @click.option(
-    "--least-accuracy", default=0.9, show_default=True, help="Gate: below this nothing is deployed."
+    "--least-accuracy",
+    default=0.9,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Gate: below this nothing is deployed.",
 )
-@click.option("--checkins", default=0, help="How many test images check in (default: all).")
+@click.option(
+    "--checkins", default=0, type=click.IntRange(0), help="How many test images check in (default: all)."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="The report (default .scones/run/report.html).")
 @click.option("--target", type=click.Choice(["local", "aws"]), help="Where to work (default local).")
 @click.option("--state-dir", type=click.Path(path_type=Path), help="State directory (default .scones).")

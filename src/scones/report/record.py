@@ -54,7 +54,7 @@ def load_run(folder: Path) -> Run:
             instances=[(datetime.fromisoformat(time), count) for time, count in head["instances"]],
             title=head["title"],
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"The run in {folder} is damaged: {error!r}.", "Run again: scones run.") from error
 
 
