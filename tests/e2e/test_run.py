@@ -124,6 +124,22 @@ def test_percentiles_and_instances_as_cloudwatch_tells_them(cloud: Cloud) -> Non
     assert read_instances(cloud, "told", noon, now) == [(noon, 2), (noon + timedelta(minutes=1), 4)]
 
 
+def test_the_endpoint_is_described_and_asked(summary: dict[str, Any], ground: Ground, photos: Path) -> None:
+    described = json.loads(ground.scones("endpoint", "describe", "--json").stdout)
+    assert (described["name"], described["status"]) == (summary["endpoint"]["name"], "InService")
+    photo = str(next(photos.rglob("*.png")))
+    answer = json.loads(ground.scones("endpoint", "invoke", photo, "--json").stdout)
+    assert answer["probabilities"].keys() == {"bicycle", "motorcycle"}
+    assert sum(answer["probabilities"].values()) == pytest.approx(1)
+    assert answer["attributes"].startswith("ood=")
+
+
+def test_a_missing_endpoint_says_what_to_do(summary: dict[str, Any], ground: Ground) -> None:
+    done = ground.scones("endpoint", "describe", "nowhere")
+    assert done.returncode == 1
+    assert "There is no endpoint nowhere.\nDeploy one: scones run." in done.stderr
+
+
 def test_a_second_run_changes_nothing(summary: dict[str, Any], ground: Ground) -> None:
     done = ground.run("--json")
     assert json.loads(done.stdout) == summary

@@ -13,6 +13,8 @@ import pytest
 
 from scones import __version__
 from scones.cli.doctor import PACKAGES, check_packages
+from scones.cli.endpoint import name_probabilities
+from scones.errors import UsageError
 
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
@@ -70,3 +72,9 @@ def test_doctor_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_doctor_looks_at_every_extra() -> None:
     extras = tomllib.loads(PROJECT.read_text())["project"]["optional-dependencies"]
     assert {extra for extra in PACKAGES.values() if extra} == extras.keys()
+
+
+def test_an_answer_about_other_classes_is_not_cut_short() -> None:
+    assert name_probabilities([0.9, 0.1], ("bicycle", "motorcycle")) == {"bicycle": 0.9, "motorcycle": 0.1}
+    with pytest.raises(UsageError, match="answered 2 probabilities, but the setting classes names 1"):
+        name_probabilities([0.9, 0.1], ("bicycle",))

@@ -40,7 +40,7 @@ STEPS = ("data", "train", "evaluate", "register", "endpoint", "app", "checkins",
     "--least-accuracy",
     default=0.9,
     show_default=True,
-    type=click.FloatRange(0, 1),
+    type=click.FloatRange(0),
     help="Gate: below this nothing is deployed.",
 )
 @click.option(
