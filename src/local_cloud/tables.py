@@ -21,6 +21,7 @@ Key = tuple[Any, Any]
 Rank = tuple[Any, ...]
 """What an index orders an item by: the index's sort key, then the item's key."""
 
+
 @dataclass
 class Asked:
     """A query for a first page, and the items that are known to meet its key condition."""
