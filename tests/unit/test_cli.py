@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from local_cloud.cloud import Places
 from scones import __version__
 from scones.cli.doctor import PACKAGES, check_packages
 from scones.cli.endpoint import name_probabilities
@@ -72,6 +74,22 @@ def test_doctor_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_doctor_looks_at_every_extra() -> None:
     extras = tomllib.loads(PROJECT.read_text())["project"]["optional-dependencies"]
     assert {extra for extra in PACKAGES.values() if extra} == extras.keys()
+
+
+@pytest.mark.parametrize(
+    ("starting", "advice"), [(False, "Start it with `scones up`."), (True, "Try again in a moment.")]
+)
+def test_what_to_do_without_a_local_cloud_depends_on_whether_one_is_starting(
+    tmp_path: Path, starting: bool, advice: str
+) -> None:
+    lock = Places(tmp_path).lock
+    lock.parent.mkdir()
+    with lock.open("w") as file:
+        if starting:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        done = run_scones("env", "--state-dir", str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == advice
 
 
 def test_an_answer_about_other_classes_is_not_cut_short() -> None:
