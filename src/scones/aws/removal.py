@@ -7,6 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from scones.aws.buckets import empty_bucket
+from scones.aws.endpoints import read_endpoint
 from scones.aws.sessions import Cloud, translate_errors
 from scones.aws.stacks import Progress, await_stack, describe, list_events, name_artifacts
 from scones.errors import CloudError
@@ -72,7 +73,8 @@ def _list_endpoint(cloud: Cloud, found: dict[str, Any]) -> list[str]:
     outputs = {entry["OutputKey"]: entry["OutputValue"] for entry in found.get("Outputs", [])}
     name = outputs.get("EndpointName", "")
     try:
-        cloud.client("sagemaker").describe_endpoint(EndpointName=name or "none")
-    except ClientError:
-        return []
+        if not name or read_endpoint(cloud, name) is None:
+            return []
+    except CloudError as error:
+        return [f"SageMaker endpoint {name}: it may still run and cost money. {error.message}"]
     return [f"SageMaker endpoint {name}: it still runs and costs money; scones endpoint delete {name}."]
