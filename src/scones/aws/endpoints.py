@@ -152,6 +152,19 @@ def await_endpoint(cloud: Cloud, name: str, tell: Callable[[str], None] = lambda
     raise CloudError(f"There is no endpoint {name}.")
 
 
+def await_settled(cloud: Cloud, name: str) -> Endpoint | None:
+    """The endpoint once it has stopped changing, or None if there is none.
+
+    Raises CloudError when it takes too long.
+    """
+    deadline = time.monotonic() + MOST_SECONDS
+    while (endpoint := read_endpoint(cloud, name)) and endpoint.status in BUSY:
+        if time.monotonic() > deadline:
+            raise CloudError(f"Endpoint {name} is still {endpoint.status} after {MOST_SECONDS:g} s.")
+        time.sleep(POLL)
+    return endpoint
+
+
 def read_endpoint(cloud: Cloud, name: str) -> Endpoint | None:
     """The endpoint as it stands, or None if there is none of that name. Raises CloudError."""
     sagemaker = cloud.client("sagemaker")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -136,26 +135,18 @@ def _register(work: Work, progress: Progress, again: bool) -> None:
 
 
 def _find_endpoint(work: Work) -> bool:
-    found = _await_settled(work)
+    # It comes back when the local cloud starts.
+    found = endpoints.await_settled(work.cloud, work.plan.endpoint)
     if found is None or found.status != "InService" or found.config != work.deployment.version:
         return False
     work.endpoint = found
     return True
 
 
-def _await_settled(work: Work) -> Endpoint | None:
-    """The endpoint, if there is one, once it has stopped changing: it comes back when the cloud starts."""
-    while found := endpoints.read_endpoint(work.cloud, work.plan.endpoint):
-        if found.status not in endpoints.BUSY:
-            return found
-        time.sleep(endpoints.POLL)
-    return None
-
-
 def _deploy_endpoint(work: Work, progress: Progress, again: bool) -> None:
     if again:
         progress("Deleting the endpoint", 0, 0)
-        _await_settled(work)
+        endpoints.await_settled(work.cloud, work.plan.endpoint)
         endpoints.delete_endpoint(work.cloud, work.plan.endpoint)
     work.endpoint = endpoints.deploy_endpoint(
         work.cloud, work.deployment, lambda status: progress(f"Deploying the endpoint: {status}", 0, 0)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import boto3
 import pytest
 from moto import mock_aws
 
+from scones.aws import endpoints
 from scones.aws.endpoints import (
     Deployment,
     delete_endpoint,
@@ -17,6 +19,7 @@ from scones.aws.endpoints import (
     register_model,
 )
 from scones.aws.sessions import Cloud
+from scones.errors import CloudError
 
 ROLE = "arn:aws:iam::123456789012:role/scones"
 
@@ -38,6 +41,23 @@ def test_a_model_is_registered_once_in_its_group(cloud: Cloud) -> None:
     assert find_model(cloud, "cars", first.artifact) == register_model(cloud, "cars", first, "good") == made
     assert find_model(cloud, "cars", second.artifact) is None
     assert register_model(cloud, "cars", first, "good", again=True) != made
+
+
+def test_an_endpoint_that_never_settles_is_not_awaited_for_ever(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled = endpoints.await_settled(cloud, "vehicles")
+    assert settled
+    assert settled.status == "InService"
+    assert endpoints.await_settled(cloud, "nowhere") is None
+    statuses = iter(["Updating", "Updating", "InService"])
+    changing = lambda _, name: replace(settled, status=next(statuses))  # noqa: E731
+    monkeypatch.setattr(endpoints, "read_endpoint", changing)
+    assert endpoints.await_settled(cloud, "vehicles") == settled
+    monkeypatch.setattr(endpoints, "read_endpoint", lambda _, name: replace(settled, status="Updating"))
+    monkeypatch.setattr(endpoints, "MOST_SECONDS", 0.0)
+    with pytest.raises(CloudError, match="is still Updating after 0 s"):
+        endpoints.await_settled(cloud, "vehicles")
 
 
 def test_an_endpoint_goes_with_its_configuration_and_model(cloud: Cloud) -> None:
