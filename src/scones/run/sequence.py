@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scones.aws import endpoints
+from scones.aws import endpoints, model_packages
 from scones.aws.endpoints import Deployment, Endpoint
 from scones.aws.sessions import Cloud
 from scones.aws.training_jobs import TrainingJob
@@ -123,7 +123,7 @@ def _evaluate(work: Work, progress: Progress, again: bool) -> None:
 
 
 def _find_model(work: Work) -> bool:
-    found = endpoints.find_model(work.cloud, steps.GROUP, work.job.artifact)
+    found = model_packages.find_model(work.cloud, steps.GROUP, work.job.artifact)
     if found:
         work.package = found
     return found is not None
@@ -131,7 +131,7 @@ def _find_model(work: Work) -> bool:
 
 def _register(work: Work, progress: Progress, again: bool) -> None:
     reason = work.gate["reason"]
-    work.package = endpoints.register_model(work.cloud, steps.GROUP, work.deployment, reason, again)
+    work.package = model_packages.register_model(work.cloud, steps.GROUP, work.deployment, reason, again)
 
 
 def _find_endpoint(work: Work) -> bool:

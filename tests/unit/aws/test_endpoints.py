@@ -14,10 +14,9 @@ from scones.aws.endpoints import (
     Deployment,
     delete_endpoint,
     deploy_endpoint,
-    find_model,
     read_endpoint,
-    register_model,
 )
+from scones.aws.model_packages import find_model, register_model
 from scones.aws.sessions import Cloud
 from scones.errors import CloudError
 
