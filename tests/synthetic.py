@@ -1,14 +1,16 @@
-"""Check-ins made up by a seeded model of a classifier, to test figures and page without running anything."""
+"""What tests work on: a folder of drawn photos; check-ins made up by a seeded model of a classifier."""
 
 from __future__ import annotations
 
 import io
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from scones.data.drawing import draw_image
 from scones.model.evaluation import evaluate_answers
 from scones.report.checkins import LOW_CONFIDENCE, ROUTED, CheckIn
 from scones.report.page import Run
@@ -16,6 +18,15 @@ from scones.report.page import Run
 START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 CLASSES = ("bicycle", "motorcycle")
 STATES = ("serializeImageData", "classifyImage", "filterInferences", "assignOrder")
+
+
+def draw_photos(folder: Path, count: int, side: int) -> Path:
+    """`count` drawn pictures of each class, `side` pixels wide and high, one sub-folder a class."""
+    for name in CLASSES:
+        (folder / name).mkdir()
+        for seed in range(count):
+            draw_image(name, seed, side).save(folder / name / f"{name}_{seed:02}.png")
+    return folder
 
 
 def make_checkins(count: int = 200, accuracy: float = 0.98, seed: int = 0) -> list[CheckIn]:

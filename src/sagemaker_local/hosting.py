@@ -61,13 +61,13 @@ def _make_capture(capture: Mapping[str, Any] | None) -> CaptureSpec | None:
 
 async def start_endpoint(plane: Plane, name: str) -> None:
     """Creating becomes InService or Failed."""
-    reason = await _attempt(plane, name, plane.fleet.start)
+    reason = await _attempt(name, _follow_record(plane, name, plane.fleet.start))
     await _settle(plane, name, "Failed" if reason else "InService", reason)
 
 
 async def update_endpoint(plane: Plane, name: str, before: Mapping[str, Any]) -> None:
     """Updating becomes InService; when the new fleet cannot start, with everything as `before`."""
-    reason = await _attempt(plane, name, plane.fleet.update)
+    reason = await _attempt(name, _follow_record(plane, name, plane.fleet.update))
     back = {key: before.get(key) for key in ("EndpointConfigName", "Deployed", "Capture")} if reason else {}
     await _settle(plane, name, "InService", reason, **back)
 
@@ -76,19 +76,20 @@ async def resize_endpoint(
     plane: Plane, name: str, wanted: Mapping[str, tuple[float | None, int | None]]
 ) -> None:
     """Updating becomes InService with other weights and instance counts."""
-    reason = ""
-    try:
-        await plane.fleet.set_weights_and_capacities(name, wanted)
-    except EndpointError as error:
-        reason = error.reason
-    await _keep_sizes(plane, name)
+    reason = await _attempt(name, _resize(plane, name, wanted))
     await _settle(plane, name, "InService", reason)
 
 
 async def set_capacity(plane: Plane, name: str, variant: str, count: int) -> None:
     """Auto scaling's way to resize: waits until done. Raises EndpointError, KeyError."""
-    await plane.fleet.set_weights_and_capacities(name, {variant: (None, count)})
-    await _keep_sizes(plane, name)
+    await _resize(plane, name, {variant: (None, count)})
+
+
+async def _resize(plane: Plane, name: str, wanted: Mapping[str, tuple[float | None, int | None]]) -> None:
+    try:
+        await plane.fleet.set_weights_and_capacities(name, wanted)
+    finally:  # some variants may have got their size
+        await _keep_sizes(plane, name)
 
 
 async def delete_endpoint(plane: Plane, name: str) -> None:
@@ -98,11 +99,15 @@ async def delete_endpoint(plane: Plane, name: str) -> None:
     await asyncio.to_thread(plane.store.remove, KIND, name)
 
 
-async def _attempt(plane: Plane, name: str, change: Callable[[EndpointSpec], Awaitable[None]]) -> str:
-    """Let the fleet follow the record; the reason when it cannot."""
+async def _follow_record(plane: Plane, name: str, change: Callable[[EndpointSpec], Awaitable[None]]) -> None:
     record = await asyncio.to_thread(plane.store.find, KIND, name)
+    await change(make_spec(plane, record or {}))
+
+
+async def _attempt(name: str, change: Awaitable[None]) -> str:
+    """Let the fleet change; the reason when it cannot."""
     try:
-        await change(make_spec(plane, record or {}))
+        await change
     except EndpointError as error:
         return error.reason
     except ApiError as error:

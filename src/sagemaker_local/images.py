@@ -8,9 +8,6 @@ from dataclasses import dataclass, field
 
 from sagemaker_local.errors import reject
 
-# {registry}/{repository}:{tag}, {registry}/{repository}@sha256:…
-_ACCOUNT = re.compile(r"^(?P<registry>[^/]+)/(?P<repository>[^:@]+)(?:[:@].*)?$")
-
 
 @dataclass(frozen=True)
 class Image:
@@ -38,9 +35,3 @@ def find_image(images: Sequence[Image], uri: str) -> Image:
             return image
     known = ", ".join(image.pattern for image in images) or "none"
     raise reject(f"No command is registered for the image {uri}. Known images: {known}.")
-
-
-def repository(uri: str) -> str:
-    """The repository of an image URI: `123.dkr.ecr.eu-west-1.amazonaws.com/a/b:1` gives `a/b`."""
-    match = _ACCOUNT.match(uri)
-    return match["repository"] if match else uri

@@ -30,13 +30,14 @@ T = TypeVar("T")
 Run = Callable[["Plane", Record, Path, Stop], None]
 ENDED = frozenset({"Completed", "Failed", "Stopped"})
 
-# How a job of each kind ends as Failed, and the member that holds its status.
+# How a job of each kind ends as Failed.
 _FAIL: dict[str, Callable[[Plane, str, str], None]] = {
     training.KIND: lambda plane, name, reason: training.end_training(plane, name, "Failed", "Failed", reason),
     processing.KIND: lambda plane, name, reason: processing.end_processing(plane, name, "Failed", reason),
     transform.KIND: lambda plane, name, reason: transform.end_transform(plane, name, "Failed", reason),
 }
-_STATUS = {training.KIND: "TrainingJob", processing.KIND: "ProcessingJob", transform.KIND: "TransformJob"}
+# What the members of each kind begin with.
+NOUNS = {training.KIND: "TrainingJob", processing.KIND: "ProcessingJob", transform.KIND: "TransformJob"}
 
 
 class Plane:
@@ -77,7 +78,7 @@ class Plane:
 
     def _recover_jobs(self) -> None:
         shutil.rmtree(self._folders, ignore_errors=True)
-        for kind, noun in _STATUS.items():
+        for kind, noun in NOUNS.items():
             for record in self.store.list(kind):
                 if record[f"{noun}Status"] not in ENDED:
                     reason = "InternalServerError: SageMaker was stopped or killed while the job ran."

@@ -29,7 +29,7 @@ _HOMES = {
     "describe_deployment": "scones.run.steps",
     "deploy_application": "scones.run.application",
     "await_captures": "scones.run.evidence",
-    "register_model": "scones.aws.endpoints",
+    "register_model": "scones.aws.model_packages",
     "deploy_endpoint": "scones.aws.endpoints",
     "delete_endpoint": "scones.aws.endpoints",
     "send_images": "scones.run.traffic",

@@ -51,6 +51,11 @@ class Settings:
         default="warning", metadata={"help": "Log level.", "choices": ("debug", "info", "warning", "error")}
     )
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """`classes`, in label order."""
+        return tuple(name.strip() for name in self.classes.split(",") if name.strip())
+
 
 def load_settings(
     flags: Mapping[str, Any] | None = None,

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from local_cloud import lifecycle
-from scones.data.drawing import draw_image
+from synthetic import draw_photos
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 900  # seconds, for a slow machine
@@ -77,12 +77,7 @@ class Ground:
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small folder of drawn pictures: 30 of each class."""
-    folder = tmp_path_factory.mktemp("photos")
-    for name in ("bicycle", "motorcycle"):
-        (folder / name).mkdir()
-        for seed in range(30):
-            draw_image(name, seed, 64).save(folder / name / f"{name}_{seed:02}.png")
-    return folder
+    return draw_photos(tmp_path_factory.mktemp("photos"), 30, 64)
 
 
 @pytest.fixture(scope="session")

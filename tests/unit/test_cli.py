@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
+from local_cloud.cloud import Places
 from scones import __version__
 from scones.cli.doctor import PACKAGES, check_packages
+from scones.cli.endpoint import name_probabilities
+from scones.errors import UsageError
+
+PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
 def run_scones(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -60,4 +68,31 @@ def test_doctor_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PACKAGES, "no-such-package", "local")
     found = {check.name: check for check in check_packages()}
     assert found["no-such-package"].found == "missing"
-    assert "scones[local]" in found["no-such-package"].advice
+    assert found["no-such-package"].advice == "pip install -c constraints.txt -e '.[local]'"
+
+
+def test_doctor_looks_at_every_extra() -> None:
+    extras = tomllib.loads(PROJECT.read_text())["project"]["optional-dependencies"]
+    assert {extra for extra in PACKAGES.values() if extra} == extras.keys()
+
+
+@pytest.mark.parametrize(
+    ("starting", "advice"), [(False, "Start it with `scones up`."), (True, "Try again in a moment.")]
+)
+def test_what_to_do_without_a_local_cloud_depends_on_whether_one_is_starting(
+    tmp_path: Path, starting: bool, advice: str
+) -> None:
+    lock = Places(tmp_path).lock
+    lock.parent.mkdir()
+    with lock.open("w") as file:
+        if starting:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        done = run_scones("env", "--state-dir", str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == advice
+
+
+def test_an_answer_about_other_classes_is_not_cut_short() -> None:
+    assert name_probabilities([0.9, 0.1], ("bicycle", "motorcycle")) == {"bicycle": 0.9, "motorcycle": 0.1}
+    with pytest.raises(UsageError, match="answered 2 probabilities, but the setting classes names 1"):
+        name_probabilities([0.9, 0.1], ("bicycle",))

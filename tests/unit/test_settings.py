@@ -55,6 +55,10 @@ def test_an_unknown_variable_names_the_likely_one(tmp_path: Path) -> None:
     assert "'threshold'" in caught.value.hint
 
 
+def test_classes_are_names_in_label_order() -> None:
+    assert Settings(classes="bicycle, motorcycle,").class_names == ("bicycle", "motorcycle")
+
+
 def test_settings_cannot_change() -> None:
     with pytest.raises(AttributeError):
         Settings().seed = 3  # type: ignore[misc]

@@ -8,7 +8,6 @@ from sagemaker_local.api.models import KIND as MODEL
 from sagemaker_local.api.records import (
     Listing,
     already_exists,
-    could_not_find,
     find_record,
     list_records,
     new_record,
@@ -58,8 +57,7 @@ def _check_variant(plane: Plane, variant: dict[str, Any]) -> None:
         raise reject(f"{place} needs a ModelName; inference components are not available here.")
     if "InstanceType" not in variant or "InitialInstanceCount" not in variant:
         raise reject(f"{place} needs InstanceType and InitialInstanceCount.")
-    if plane.store.find(MODEL, variant["ModelName"]) is None:
-        raise reject(could_not_find(plane, MODEL, variant["ModelName"]))
+    find_record(plane, MODEL, variant["ModelName"])
 
 
 def _check_capture(capture: dict[str, Any] | None) -> None:
@@ -71,8 +69,7 @@ def _check_capture(capture: dict[str, Any] | None) -> None:
 
 def describe_endpoint_config(plane: Plane, request: dict[str, Any]) -> Record:
     """DescribeEndpointConfig."""
-    name = request["EndpointConfigName"]
-    return find_record(plane, KIND, name, could_not_find(plane, KIND, name))
+    return find_record(plane, KIND, request["EndpointConfigName"])
 
 
 def list_endpoint_configs(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from sagemaker_local.api.models import resolve_container
 from sagemaker_local.api.records import (
     Listing,
     already_exists,
-    could_not_find,
     find_record,
     list_records,
     new_record,
@@ -50,19 +49,13 @@ def _check_deployment(request: Mapping[str, Any]) -> None:
 
 def _plan(plane: Plane, request: Mapping[str, Any]) -> dict[str, Any]:
     """What an endpoint of this configuration runs; kept, so that it outlives configuration and models."""
-    config = find_record(
-        plane,
-        CONFIG,
-        request["EndpointConfigName"],
-        could_not_find(plane, CONFIG, request["EndpointConfigName"]),
-    )
+    config = find_record(plane, CONFIG, request["EndpointConfigName"])
     variants = [_plan_variant(plane, variant) for variant in config["ProductionVariants"]]
     return {"Deployed": variants, "Capture": config.get("DataCaptureConfig")}
 
 
 def _plan_variant(plane: Plane, variant: Mapping[str, Any]) -> dict[str, Any]:
-    name = variant["ModelName"]
-    model = find_record(plane, MODEL, name, could_not_find(plane, MODEL, name))
+    model = find_record(plane, MODEL, variant["ModelName"])
     container = resolve_container(plane, model["PrimaryContainer"])
     kept: dict[str, Any] = {
         key: container[key] for key in ("Image", "ModelDataUrl", "Environment") if key in container
@@ -95,7 +88,7 @@ def update_endpoint(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
 def _begin_update(plane: Plane, name: str) -> Record:
     """The endpoint as it was, now Updating. Raises ApiError unless it is in service."""
     with plane.store.transaction():
-        before = _find(plane, name)
+        before = find_record(plane, KIND, name)
         if before["EndpointStatus"] != "InService":
             raise reject(f'Cannot update in-progress endpoint "{plane.arn(KIND, name)}".')
         plane.store.change(KIND, name, lambda record: record.update(EndpointStatus="Updating"))
@@ -117,7 +110,7 @@ def update_endpoint_weights_and_capacities(plane: Plane, request: dict[str, Any]
     """UpdateEndpointWeightsAndCapacities."""
     name = request["EndpointName"]
     changes = request["DesiredWeightsAndCapacities"]
-    known = {variant["VariantName"] for variant in _find(plane, name)["Deployed"]}
+    known = {variant["VariantName"] for variant in find_record(plane, KIND, name)["Deployed"]}
     for entry in changes:
         if entry["VariantName"] not in known:
             raise reject(f'Endpoint "{plane.arn(KIND, name)}" has no variant {entry["VariantName"]}.')
@@ -136,7 +129,7 @@ def delete_endpoint(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
     """DeleteEndpoint: Deleting while requests end, then gone."""
     name = request["EndpointName"]
     with plane.store.transaction():
-        record = _find(plane, name)
+        record = find_record(plane, KIND, name)
         if record["EndpointStatus"] not in ("InService", "Failed"):
             raise reject(f'Cannot update in-progress endpoint "{record["EndpointArn"]}".')
         plane.store.change(KIND, name, lambda kept: kept.update(EndpointStatus="Deleting"))
@@ -147,7 +140,7 @@ def delete_endpoint(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
 
 def describe_endpoint(plane: Plane, request: dict[str, Any]) -> Record:
     """DescribeEndpoint: the record, and the variants as they are now."""
-    record = _find(plane, request["EndpointName"])
+    record = find_record(plane, KIND, request["EndpointName"])
     with contextlib.suppress(KeyError):  # one that failed or is only being created has no fleet
         live = plane.fleet.describe(record["EndpointName"])
         if variants := _describe_variants(record, live):  # the model says at least one
@@ -186,7 +179,3 @@ def _describe_variants(record: Record, live: EndpointDescription) -> list[dict[s
 def list_endpoints(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
     """ListEndpoints."""
     return list_records(request, plane.store.list(KIND), _LISTING)
-
-
-def _find(plane: Plane, name: str) -> Record:
-    return find_record(plane, KIND, name, could_not_find(plane, KIND, name))

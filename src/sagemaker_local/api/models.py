@@ -8,7 +8,6 @@ from sagemaker_local.api.model_packages import describe_package
 from sagemaker_local.api.records import (
     Listing,
     already_exists,
-    could_not_find,
     find_record,
     list_records,
     new_record,
@@ -89,8 +88,7 @@ def _with_data(container: dict[str, Any]) -> dict[str, Any]:
 
 def describe_model(plane: Plane, request: dict[str, Any]) -> Record:
     """DescribeModel."""
-    name = request["ModelName"]
-    return find_record(plane, KIND, name, could_not_find(plane, KIND, name))
+    return find_record(plane, KIND, request["ModelName"])
 
 
 def list_models(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sagemaker_local.api.jobs import check_instances, name_is_taken, stop_job
-from sagemaker_local.api.records import Listing, find_record, list_records, new_record
-from sagemaker_local.api.tags import keep_tags
+from sagemaker_local.api.jobs import check_instances, find_job, start_job, stop_job
+from sagemaker_local.api.records import Listing, list_records
 from sagemaker_local.errors import reject
 from sagemaker_local.images import find_image
 from sagemaker_local.jobs.environment import BASE
@@ -20,14 +19,7 @@ _LISTING = Listing("ProcessingJobSummaries", "ProcessingJobName", "ProcessingJob
 def create_processing_job(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
     """CreateProcessingJob: check, keep, queue."""
     _check_request(plane, request)
-    name = request["ProcessingJobName"]
-    arn = plane.arn(KIND, name)
-    record = new_record(request, ProcessingJobArn=arn, ProcessingJobStatus="InProgress")
-    if not plane.store.add(KIND, name, arn, record):
-        raise name_is_taken(arn)
-    keep_tags(plane, arn, request.get("Tags", ()))
-    plane.run_job(KIND, name, run_processing)
-    return {"ProcessingJobArn": arn}
+    return start_job(plane, KIND, request, run_processing)
 
 
 def _check_request(plane: Plane, request: dict[str, Any]) -> None:
@@ -58,8 +50,7 @@ def _check_path(place: str, holder: dict[str, Any]) -> None:
 
 def describe_processing_job(plane: Plane, request: dict[str, Any]) -> Record:
     """DescribeProcessingJob."""
-    name = request["ProcessingJobName"]
-    return find_record(plane, KIND, name, f"Could not find requested job with name: {name}")
+    return find_job(plane, KIND, request["ProcessingJobName"])
 
 
 def list_processing_jobs(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
@@ -69,6 +60,4 @@ def list_processing_jobs(plane: Plane, request: dict[str, Any]) -> dict[str, Any
 
 def stop_processing_job(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
     """StopProcessingJob."""
-    name = request["ProcessingJobName"]
-    stop_job(plane, KIND, name, f"Could not find requested job with name: {name}")
-    return {}
+    return stop_job(plane, KIND, request["ProcessingJobName"])

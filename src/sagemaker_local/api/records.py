@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sagemaker_local.api.tags import forget_tags
-from sagemaker_local.errors import reject
+from sagemaker_local.errors import ApiError, reject
 from sagemaker_local.plane import Plane
 from sagemaker_local.store import Record
 
@@ -34,24 +34,23 @@ def new_record(request: Mapping[str, Any], **members: Any) -> Record:
     return {**kept, **members, "CreationTime": now, "LastModifiedTime": now}
 
 
-def find_record(plane: Plane, kind: str, name: str, message: str) -> Record:
-    """The record; ApiError ValidationException with `message` when there is none."""
+def find_record(plane: Plane, kind: str, name: str) -> Record:
+    """The record of a model, an endpoint or an endpoint configuration; ApiError when there is none."""
     record = plane.store.find(kind, name)
     if record is None:
-        raise reject(message)
+        raise _could_not_find(plane, kind, name)
     return record
 
 
 def remove_record(plane: Plane, kind: str, name: str) -> None:
     """Remove a model's or an endpoint configuration's record and tags; ApiError when there is none."""
     if not plane.store.remove(kind, name):
-        raise reject(could_not_find(plane, kind, name))
+        raise _could_not_find(plane, kind, name)
     forget_tags(plane, plane.arn(kind, name))
 
 
-def could_not_find(plane: Plane, kind: str, name: str) -> str:
-    """SageMaker's words for an unknown model, endpoint or endpoint configuration."""
-    return f'Could not find {_spell(kind)} "{plane.arn(kind, name)}".'
+def _could_not_find(plane: Plane, kind: str, name: str) -> ApiError:
+    return reject(f'Could not find {_spell(kind)} "{plane.arn(kind, name)}".')
 
 
 def already_exists(plane: Plane, kind: str, name: str) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sagemaker_local.api.jobs import check_instances, name_is_taken, stop_job
-from sagemaker_local.api.records import Listing, find_record, list_records, new_record
-from sagemaker_local.api.tags import keep_tags
+from sagemaker_local.api.jobs import check_instances, find_job, start_job, stop_job
+from sagemaker_local.api.records import Listing, list_records
 from sagemaker_local.errors import reject
 from sagemaker_local.images import find_image
 from sagemaker_local.jobs.environment import BASE
@@ -17,28 +16,16 @@ from sagemaker_local.store import Record
 
 _LISTING = Listing("TrainingJobSummaries", "TrainingJobName", "TrainingJobStatus", "Ascending")
 _DAY = 86_400
+_SWITCHES = ("EnableNetworkIsolation", "EnableInterContainerTrafficEncryption", "EnableManagedSpotTraining")
 CHECKPOINTS = f"{BASE}/checkpoints"
 
 
 def create_training_job(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
     """CreateTrainingJob: check, keep, queue."""
     _check_request(plane, request)
-    name = request["TrainingJobName"]
-    arn = plane.arn(KIND, name)
-    record = new_record(request, TrainingJobArn=arn, TrainingJobStatus="InProgress")
-    record["StoppingCondition"] = {"MaxRuntimeInSeconds": _DAY, **request.get("StoppingCondition", {})}
-    for member in (
-        "EnableNetworkIsolation",
-        "EnableInterContainerTrafficEncryption",
-        "EnableManagedSpotTraining",
-    ):
-        record.setdefault(member, False)
-    move_to(record, "Pending")
-    if not plane.store.add(KIND, name, arn, record):
-        raise name_is_taken(arn)
-    keep_tags(plane, arn, request.get("Tags", ()))
-    plane.run_job(KIND, name, run_training)
-    return {"TrainingJobArn": arn}
+    condition = {"MaxRuntimeInSeconds": _DAY, **request.get("StoppingCondition", {})}
+    complete = {**dict.fromkeys(_SWITCHES, False), **request, "StoppingCondition": condition}
+    return start_job(plane, KIND, complete, run_training, lambda record: move_to(record, "Pending"))
 
 
 def _check_request(plane: Plane, request: dict[str, Any]) -> None:
@@ -87,7 +74,7 @@ def _check_inputs(request: dict[str, Any], mode: str) -> None:
 
 def describe_training_job(plane: Plane, request: dict[str, Any]) -> Record:
     """DescribeTrainingJob."""
-    return find_record(plane, KIND, request["TrainingJobName"], "Requested resource not found.")
+    return find_job(plane, KIND, request["TrainingJobName"])
 
 
 def list_training_jobs(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
@@ -97,6 +84,4 @@ def list_training_jobs(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
 
 def stop_training_job(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
     """StopTrainingJob: SIGTERM, 120 s later SIGKILL."""
-    name = request["TrainingJobName"]
-    stop_job(plane, KIND, name, "Requested resource not found.", lambda record: move_to(record, "Stopping"))
-    return {}
+    return stop_job(plane, KIND, request["TrainingJobName"], lambda record: move_to(record, "Stopping"))

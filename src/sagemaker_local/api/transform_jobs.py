@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sagemaker_local.api.jobs import check_instances, name_is_taken, stop_job
+from sagemaker_local.api.jobs import check_instances, find_job, start_job, stop_job
 from sagemaker_local.api.models import KIND as MODEL
 from sagemaker_local.api.models import resolve_container
-from sagemaker_local.api.records import Listing, could_not_find, find_record, list_records, new_record
-from sagemaker_local.api.tags import keep_tags
+from sagemaker_local.api.records import Listing, find_record, list_records
 from sagemaker_local.errors import reject
 from sagemaker_local.jobs.transform import KIND, run_transform
 from sagemaker_local.plane import Plane
@@ -20,22 +19,11 @@ _LISTING = Listing("TransformJobSummaries", "TransformJobName", "TransformJobSta
 def create_transform_job(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
     """CreateTransformJob: check, keep, queue."""
     _check_request(request)
-    model_name = request["ModelName"]
-    model = find_record(plane, MODEL, model_name, could_not_find(plane, MODEL, model_name))
-    name = request["TransformJobName"]
-    arn = plane.arn(KIND, name)
-    record = new_record(
-        request,
-        TransformJobArn=arn,
-        TransformJobStatus="InProgress",
-        Container=resolve_container(plane, model["PrimaryContainer"]),
-        Isolated=model["EnableNetworkIsolation"],
-    )
-    if not plane.store.add(KIND, name, arn, record):
-        raise name_is_taken(arn)
-    keep_tags(plane, arn, request.get("Tags", ()))
-    plane.run_job(KIND, name, run_transform)
-    return {"TransformJobArn": arn}
+    model = find_record(plane, MODEL, request["ModelName"])
+    container = resolve_container(plane, model["PrimaryContainer"])
+    # Not of the API: what the job runs, whatever becomes of the model.
+    own = {"Container": container, "Isolated": model["EnableNetworkIsolation"]}
+    return start_job(plane, KIND, {**request, **own}, run_transform)
 
 
 def _check_request(request: dict[str, Any]) -> None:
@@ -52,8 +40,7 @@ def _check_request(request: dict[str, Any]) -> None:
 
 def describe_transform_job(plane: Plane, request: dict[str, Any]) -> Record:
     """DescribeTransformJob."""
-    name = request["TransformJobName"]
-    return find_record(plane, KIND, name, f"Could not find requested job with name: {name}")
+    return find_job(plane, KIND, request["TransformJobName"])
 
 
 def list_transform_jobs(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
@@ -63,6 +50,4 @@ def list_transform_jobs(plane: Plane, request: dict[str, Any]) -> dict[str, Any]
 
 def stop_transform_job(plane: Plane, request: dict[str, Any]) -> dict[str, Any]:
     """StopTransformJob."""
-    name = request["TransformJobName"]
-    stop_job(plane, KIND, name, f"Could not find requested job with name: {name}")
-    return {}
+    return stop_job(plane, KIND, request["TransformJobName"])

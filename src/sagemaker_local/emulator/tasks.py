@@ -19,16 +19,12 @@ from botocore.model import ListShape, MapShape, Shape, StructureShape
 from sagemaker_local.app import App
 from sagemaker_local.endpoints import InvokeError
 from sagemaker_local.errors import ApiError
-from sagemaker_local.plane import ENDED
+from sagemaker_local.plane import ENDED, NOUNS
 from sagemaker_local.protocol import load_model
 
 Raise = Callable[[str, str], Exception]
 _SERVICES = {"sagemaker": "sagemaker", "applicationautoscaling": "application-autoscaling"}
-_WAITS = {
-    "CreateTrainingJob": "TrainingJob",
-    "CreateProcessingJob": "ProcessingJob",
-    "CreateTransformJob": "TransformJob",
-}
+_WAITS = {f"Create{noun}": noun for noun in NOUNS.values()}
 _POLL_SECONDS = 0.1
 
 

@@ -18,6 +18,7 @@ import time
 import uuid
 from collections import defaultdict, deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -171,6 +172,7 @@ class CaptureDelivery:
         self._spool.mkdir(parents=True, exist_ok=True)
         for path in list(self._spool.rglob(f"*{OPEN}")):
             _recover(path)
+        _remove_empty_folders(self._spool)
         self._thread.start()
 
     def deliver(self) -> bool:
@@ -198,6 +200,13 @@ class CaptureDelivery:
         while not self._ending.wait(pause):
             pause = FLUSH_SECONDS if self.deliver() else min(2 * pause, LONGEST_PAUSE)
         self.deliver()
+
+
+def _remove_empty_folders(spool: Path) -> None:
+    """Each hour of each variant had one."""
+    for folder in sorted((path for path in spool.rglob("*") if path.is_dir()), reverse=True):
+        with suppress(OSError):  # it is not empty
+            folder.rmdir()
 
 
 def _recover(path: Path) -> None:

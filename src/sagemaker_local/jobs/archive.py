@@ -1,4 +1,4 @@
-"""The archives of a job's results, written and uploaded; and model archives, unpacked safely."""
+"""A job's results, uploaded as archives or as files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import tarfile
 from pathlib import Path
 
 from sagemaker_local.clients import Clients
-from sagemaker_local.errors import JobError
 
 
 def upload_archive(clients: Clients, folder: Path, uri: str) -> None:
@@ -27,13 +26,3 @@ def upload_tree(clients: Clients, folder: Path, uri: str) -> list[str]:
         uris.append(f"{base}/{path.relative_to(folder).as_posix()}")
         clients.upload(path, uris[-1])
     return uris
-
-
-def unpack_model(archive: Path, folder: Path) -> None:
-    """Unpack a model.tar.gz; members that would leave `folder` are refused. Raises JobError."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with tarfile.open(archive, "r:gz") as opened:
-            opened.extractall(folder, filter="data")
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise JobError(f"ClientError: The model archive cannot be unpacked: {error}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import shutil
 import threading
 import time
@@ -29,6 +30,7 @@ KIND = "processing-job"
 LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
 DEFAULT_RUNTIME_SECONDS = 86_400
 _MESSAGE_LENGTH = 1024
+logger = logging.getLogger(__name__)
 
 
 def run_processing(plane: Plane, record: Record, folder: Path, stop: Stop) -> None:
@@ -129,13 +131,18 @@ def _upload_changes(
     seen: dict[Path, int] = {}
     while outputs and not ended.wait(1.0):
         for folder, output in outputs:
-            for path in (found for found in folder.rglob("*") if found.is_file()):
-                changed = path.stat().st_mtime_ns
-                if seen.get(path) != changed:
-                    seen[path] = changed
-                    plane.clients.upload(
-                        path, f"{output['S3Uri'].rstrip('/')}/{path.relative_to(folder).as_posix()}"
-                    )
+            try:
+                _upload_changed(plane, folder, output["S3Uri"].rstrip("/"), seen)
+            except (JobError, OSError) as error:  # a file that vanished, S3 that refuses: at the next look
+                logger.warning("%s could not be uploaded yet: %s", folder, error)
+
+
+def _upload_changed(plane: Plane, folder: Path, uri: str, seen: dict[Path, int]) -> None:
+    for path in (found for found in folder.rglob("*") if found.is_file()):
+        changed = path.stat().st_mtime_ns
+        if seen.get(path) != changed:
+            plane.clients.upload(path, f"{uri}/{path.relative_to(folder).as_posix()}")
+            seen[path] = changed
 
 
 def _describe_container(plane: Plane, record: Record, base: Path) -> Container:

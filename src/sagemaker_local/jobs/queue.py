@@ -45,10 +45,10 @@ class JobQueue:
         """Ask a job to end; one that still waits ends without ever using a core."""
         with self._lock:
             found = self._jobs.get(key)
-        if found is None:
-            return
-        stop, run, future = found
-        stop.set()
+            if found is None or found[0].is_set():  # it ended, or ends already
+                return
+            stop, run, future = found
+            stop.set()
         if future.cancel():
             threading.Thread(target=self._run, args=(key, run, stop)).start()
 

@@ -12,9 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sagemaker_local.endpoints import EndpointError
+from sagemaker_local.endpoints import Limits as EndpointLimits
+from sagemaker_local.endpoints.archive import unpack_model
 from sagemaker_local.errors import JobError
 from sagemaker_local.images import find_image
-from sagemaker_local.jobs.archive import unpack_model
 from sagemaker_local.jobs.container import Container, build_command
 from sagemaker_local.jobs.inputs import list_source
 from sagemaker_local.jobs.logs import LogStream
@@ -51,10 +53,10 @@ class Plan:
 def run_transform(plane: Plane, record: Record, folder: Path, stop: Stop) -> None:
     """Run the job of `record` to its end. Raises JobError when it fails."""
     base = folder / "ml"
-    (base / "model").mkdir(parents=True)
     if uri := record["Container"].get("ModelDataUrl"):
-        plane.clients.download(uri, folder / "model.tar.gz")
-        unpack_model(folder / "model.tar.gz", base / "model")
+        _fetch_model(plane, uri, folder / "model.tar.gz", base / "model")
+    else:
+        (base / "model").mkdir(parents=True)
     plane.store.change(
         KIND, record["TransformJobName"], lambda kept: kept.update(TransformStartTime=time.time())
     )
@@ -63,6 +65,14 @@ def run_transform(plane: Plane, record: Record, folder: Path, stop: Stop) -> Non
     if stop.shutdown:
         raise JobError("InternalServerError: SageMaker was shut down while the job ran.")
     end_transform(plane, record["TransformJobName"], "Stopped" if stop.is_set() else "Completed")
+
+
+def _fetch_model(plane: Plane, uri: str, archive: Path, target: Path) -> None:
+    plane.clients.download(uri, archive)
+    try:
+        unpack_model(archive, target, uri, EndpointLimits().model_bytes)
+    except EndpointError as error:
+        raise JobError(f"ClientError: {error.reason}") from error
 
 
 def _serve_and_transform(plane: Plane, record: Record, base: Path, stop: Stop) -> None:

@@ -18,7 +18,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from scones.aws.sessions import translate_errors
 from scones.errors import DataError
+from scones.files import split_address
 
 HOUR = re.compile(r"/(\d{4})/(\d{2})/(\d{2})/(\d{2})/[^/]+$")
 # A file is rolled within 60 s, so the last records of an hour's last file may belong to the next hour.
@@ -61,9 +63,11 @@ def read_captures(
 
     `location` is `s3://bucket/prefix` (then `client` is a boto3 S3 client) or a folder or file on disk;
     `start` and `end` are aware datetimes. Files named in `known` are left out, and those that were read are
-    added to it: an object in S3 is written once, so whoever waits for more need not read it twice. Raises
-    DataError where nothing lies there, or for a line that is no capture record, unless it is a file's last
-    line and incomplete: such a line is still being written, and is left out with a warning.
+    added to it: an object in S3 is written once, so whoever waits for more need not read it twice.
+
+    Raises CloudError when S3 refuses, DataError where nothing lies on disk, and for a line that is no capture
+    record, unless it is a file's last line and incomplete: that is still being written, and is left out with
+    a warning.
     """
     source = (
         _list_s3(str(location), client) if str(location).startswith("s3://") else _list_disk(Path(location))
@@ -154,13 +158,14 @@ def _read_disk(path: Path) -> Iterator[bytes]:
 
 
 def _list_s3(location: str, client: Any) -> Iterator[tuple[str, Iterator[bytes]]]:
-    bucket, _, prefix = location.removeprefix("s3://").partition("/")
+    bucket, prefix = split_address(location)
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    for entry in (entry for page in pages for entry in page.get("Contents", ())):
-        if entry["Key"].endswith(".jsonl"):
-            yield f"s3://{bucket}/{entry['Key']}", _read_s3(client, bucket, entry["Key"])
+    with translate_errors(f"read the captures under {location}"):
+        for entry in (entry for page in pages for entry in page.get("Contents", ())):
+            if entry["Key"].endswith(".jsonl"):
+                yield f"s3://{bucket}/{entry['Key']}", _read_s3(client, bucket, entry["Key"])
 
 
 def _read_s3(client: Any, bucket: str, key: str) -> Iterator[bytes]:
-    body = client.get_object(Bucket=bucket, Key=key)["Body"]
-    yield from body.iter_lines(keepends=True)
+    with translate_errors(f"read s3://{bucket}/{key}"):
+        yield from client.get_object(Bucket=bucket, Key=key)["Body"].iter_lines(keepends=True)

@@ -53,12 +53,15 @@ def put_photo(cloud: Cloud, bucket: str, key: str, body: bytes) -> CheckIn:
 
 
 def find_photo(cloud: Cloud, bucket: str, key: str) -> CheckIn:
-    """A photo that lies in the bucket already; one that does not has no etag."""
+    """A photo that lies in the bucket already; one that does not has no etag. Raises CloudError."""
     s3 = cloud.client("s3")
-    try:
-        return CheckIn(bucket, key, s3.head_object(Bucket=bucket, Key=key)["ETag"].strip('"'))
-    except s3.exceptions.ClientError:
-        return CheckIn(bucket, key, "")
+    with translate_errors(f"look for s3://{bucket}/{key}"):
+        try:
+            return CheckIn(bucket, key, s3.head_object(Bucket=bucket, Key=key)["ETag"].strip('"'))
+        except s3.exceptions.ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+                raise
+            return CheckIn(bucket, key, "")
 
 
 def read_photo(path: Path) -> bytes:

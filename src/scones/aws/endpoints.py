@@ -1,4 +1,4 @@
-"""Models and endpoints: register a model, bring it into service with data capture, measure and delete it."""
+"""Endpoints: bring a model into service with data capture, say how it stands, delete it."""
 
 from __future__ import annotations
 
@@ -48,59 +48,6 @@ class Endpoint:
     reason: str
 
 
-def register_model(
-    cloud: Cloud, group: str, deployment: Deployment, description: str, again: bool = False
-) -> str:
-    """ARN of the approved model package of this artifact in `group`, made unless it is there.
-
-    `again` makes another version all the same. Raises CloudError.
-    """
-    sagemaker = cloud.client("sagemaker")
-    with translate_errors(f"register the model in {group}"):
-        try:
-            sagemaker.describe_model_package_group(ModelPackageGroupName=group)
-        except sagemaker.exceptions.ClientError:
-            sagemaker.create_model_package_group(
-                ModelPackageGroupName=group, ModelPackageGroupDescription="Scones: vehicle classifiers"
-            )
-        if not again and (known := _find_package(sagemaker, group, deployment.artifact)):
-            return known
-        made = sagemaker.create_model_package(
-            ModelPackageGroupName=group,
-            ModelPackageDescription=description[:1024],
-            ModelApprovalStatus="Approved",
-            InferenceSpecification={
-                "Containers": [{"Image": deployment.image, "ModelDataUrl": deployment.artifact}],
-                "SupportedContentTypes": ["image/png", "image/jpeg", "application/x-image"],
-                "SupportedResponseMIMETypes": ["application/json"],
-            },
-        )
-    return str(made["ModelPackageArn"])
-
-
-def find_model(cloud: Cloud, group: str, artifact: str) -> str | None:
-    """ARN of the model package of this artifact in `group`, or None. Raises CloudError."""
-    sagemaker = cloud.client("sagemaker")
-    with translate_errors(f"read the models of {group}"):
-        known = sagemaker.list_model_package_groups(NameContains=group)["ModelPackageGroupSummaryList"]
-        if group not in [entry["ModelPackageGroupName"] for entry in known]:
-            return None
-        return _find_package(sagemaker, group, artifact)
-
-
-def _find_package(sagemaker: Any, group: str, artifact: str) -> str | None:
-    for known in _list_packages(sagemaker, group):
-        found = sagemaker.describe_model_package(ModelPackageName=known)
-        if found["InferenceSpecification"]["Containers"][0].get("ModelDataUrl") == artifact:
-            return known
-    return None
-
-
-def _list_packages(sagemaker: Any, group: str) -> list[str]:
-    pages = sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group)
-    return [entry["ModelPackageArn"] for page in pages for entry in page["ModelPackageSummaryList"]]
-
-
 def deploy_endpoint(
     cloud: Cloud, deployment: Deployment, tell: Callable[[str], None] = lambda status: None
 ) -> Endpoint:
@@ -147,6 +94,19 @@ def await_endpoint(cloud: Cloud, name: str, tell: Callable[[str], None] = lambda
     raise CloudError(f"There is no endpoint {name}.")
 
 
+def await_settled(cloud: Cloud, name: str) -> Endpoint | None:
+    """The endpoint once it has stopped changing, or None if there is none.
+
+    Raises CloudError when it takes too long.
+    """
+    deadline = time.monotonic() + MOST_SECONDS
+    while (endpoint := read_endpoint(cloud, name)) and endpoint.status in BUSY:
+        if time.monotonic() > deadline:
+            raise CloudError(f"Endpoint {name} is still {endpoint.status} after {MOST_SECONDS:g} s.")
+        time.sleep(POLL)
+    return endpoint
+
+
 def read_endpoint(cloud: Cloud, name: str) -> Endpoint | None:
     """The endpoint as it stands, or None if there is none of that name. Raises CloudError."""
     sagemaker = cloud.client("sagemaker")
@@ -177,13 +137,25 @@ def delete_endpoint(cloud: Cloud, name: str) -> bool:
     if endpoint is None:
         return False
     with translate_errors(f"delete the endpoint {name}"):
-        config = sagemaker.describe_endpoint_config(EndpointConfigName=endpoint.config)
+        models = _list_models(sagemaker, endpoint.config)
         sagemaker.delete_endpoint(EndpointName=name)
         _await_deletion(cloud, name)
-        sagemaker.delete_endpoint_config(EndpointConfigName=endpoint.config)
-        for variant in config["ProductionVariants"]:
-            sagemaker.delete_model(ModelName=variant["ModelName"])
+        if models:
+            sagemaker.delete_endpoint_config(EndpointConfigName=endpoint.config)
+        for model in models:
+            sagemaker.delete_model(ModelName=model)
     return True
+
+
+def _list_models(sagemaker: Any, config: str) -> list[str]:
+    """The models of an endpoint configuration; none if it is gone."""
+    try:
+        found = sagemaker.describe_endpoint_config(EndpointConfigName=config)
+    except sagemaker.exceptions.ClientError as error:
+        if "Could not find" in str(error):
+            return []
+        raise
+    return [variant["ModelName"] for variant in found["ProductionVariants"]]
 
 
 def _make_model(sagemaker: Any, deployment: Deployment) -> None:

@@ -6,7 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,13 +19,17 @@ RUNNING = ("RUNNING", "PENDING_REDRIVE")
 
 @dataclass(frozen=True)
 class Step:
-    """One state that an execution went through; `attempts` counts the calls of a task."""
+    """One state that an execution went through; `attempts` counts the calls of a task.
+
+    `output` is the JSON that it passed on, None while it runs and where it failed.
+    """
 
     state: str
     started: datetime
     seconds: float
     attempts: int
     error: str
+    output: Any = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,14 @@ def collect_steps(events: list[dict[str, Any]]) -> list[Step]:
             seconds = (now - last.started).total_seconds()
             attempts = last.attempts + (kind == "TaskScheduled")
             details = event.get("taskFailedEventDetails") or event.get("taskTimedOutEventDetails") or {}
-            steps[-1] = Step(last.state, last.started, seconds, attempts, details.get("error", last.error))
+            exited = event.get("stateExitedEventDetails", {})
+            steps[-1] = replace(
+                last,
+                seconds=seconds,
+                attempts=attempts,
+                error=details.get("error", last.error),
+                output=json.loads(exited["output"]) if "output" in exited else last.output,
+            )
     return steps
 
 
@@ -135,7 +146,7 @@ def await_start(cloud: Cloud, arn: str, patience: float = 30) -> None:
     )
 
 
-def await_map_counts(cloud: Cloud, arn: str) -> dict[str, int]:
+def read_map_counts(cloud: Cloud, arn: str) -> dict[str, int]:
     """Item counts of a batch's Map Run, empty until it has begun. Raises CloudError."""
     states = cloud.client("stepfunctions")
     with translate_errors("read the batch's progress"):

@@ -6,6 +6,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from scones.aws.buckets import empty_bucket
+from scones.aws.endpoints import read_endpoint
 from scones.aws.sessions import Cloud, translate_errors
 from scones.aws.stacks import Progress, await_stack, describe, list_events, name_artifacts
 from scones.errors import CloudError
@@ -34,27 +36,6 @@ def _list_resources(cloud: Cloud, stack: str) -> list[dict[str, Any]]:
         return []
     pages = cloud.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=stack)
     return [resource for page in pages for resource in page["StackResourceSummaries"]]
-
-
-def empty_bucket(cloud: Cloud, bucket: str) -> int:
-    """Delete every version of every object; how many. A bucket that does not exist is empty."""
-    s3, deleted = cloud.client("s3"), 0
-    try:
-        for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
-            entries = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-            objects = [{"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in entries]
-            if objects:
-                _check_deleted(bucket, s3.delete_objects(Bucket=bucket, Delete={"Objects": objects}))
-            deleted += len(objects)
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "NoSuchBucket":
-            raise
-    return deleted
-
-
-def _check_deleted(bucket: str, answer: dict[str, Any]) -> None:
-    for error in answer.get("Errors", []):
-        raise CloudError(f"Cannot delete s3://{bucket}/{error['Key']}: {error['Message']}.")
 
 
 def _delete_and_wait(cloud: Cloud, found: dict[str, Any], progress: Progress) -> None:
@@ -92,7 +73,8 @@ def _list_endpoint(cloud: Cloud, found: dict[str, Any]) -> list[str]:
     outputs = {entry["OutputKey"]: entry["OutputValue"] for entry in found.get("Outputs", [])}
     name = outputs.get("EndpointName", "")
     try:
-        cloud.client("sagemaker").describe_endpoint(EndpointName=name or "none")
-    except ClientError:
-        return []
+        if not name or read_endpoint(cloud, name) is None:
+            return []
+    except CloudError as error:
+        return [f"SageMaker endpoint {name}: it may still run and cost money. {error.message}"]
     return [f"SageMaker endpoint {name}: it still runs and costs money; scones endpoint delete {name}."]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import boto3
@@ -44,7 +44,7 @@ class Cloud:
     def region(self) -> str:
         return str(self.session.region_name)
 
-    @property
+    @cached_property
     def account(self) -> str:
         with translate_errors("find out whose account this is"):
             return str(self.client("sts").get_caller_identity()["Account"])

@@ -14,6 +14,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from scones.aws.buckets import ensure_bucket
 from scones.aws.sessions import Cloud, translate_errors
 from scones.aws.templates import Asset, package_template
 from scones.errors import CloudError
@@ -96,13 +97,7 @@ def _find_address(cloud: Cloud, bucket: str) -> str:
 
 def _upload(cloud: Cloud, bucket: str, assets: list[Asset]) -> None:
     s3 = cloud.client("s3")
-    try:
-        s3.head_bucket(Bucket=bucket)
-    except ClientError:
-        place = {} if cloud.region == "us-east-1" else {"LocationConstraint": cloud.region}
-        s3.create_bucket(Bucket=bucket, **({"CreateBucketConfiguration": place} if place else {}))
-        closed = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
-        s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=dict.fromkeys(closed, True))
+    ensure_bucket(cloud, bucket)
     present = {entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket).get("Contents", [])}
     for asset in assets:
         if asset.key not in present:

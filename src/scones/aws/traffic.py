@@ -15,10 +15,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from queue import SimpleQueue
 from threading import Event
+from typing import TYPE_CHECKING
 
 from scones.aws.checkins import ARRIVALS, CheckIn, Outcome, put_photo, read_outcomes
-from scones.aws.photos import Photo
 from scones.aws.sessions import Cloud
+
+if TYPE_CHECKING:
+    from scones.data.photos import Photo
 
 SENDERS = 32
 POLL = 0.5  # seconds

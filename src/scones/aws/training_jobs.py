@@ -116,13 +116,13 @@ def follow_training_job(cloud: Cloud, name: str) -> Iterator[TrainingJob | str]:
 
     Raises ModelError when it fails, CloudError.
     """
-    stage, seen = "", 0
+    stage, token = "", ""
     while True:
         job = read_training_job(cloud, name)
         if job is None:
             raise CloudError(f"There is no training job {name}.")
-        yield from (lines := _read_log(cloud, name))[seen:]
-        seen = len(lines)
+        lines, token = _read_log(cloud, name, token)
+        yield from lines
         if job.status == "Failed":
             raise ModelError(f"The training job {name} failed: {job.reason}")
         if job.stage != stage or job.status in ENDED:
@@ -133,13 +133,20 @@ def follow_training_job(cloud: Cloud, name: str) -> Iterator[TrainingJob | str]:
         time.sleep(POLL)
 
 
-def _read_log(cloud: Cloud, name: str) -> list[str]:
-    """Every line that the job has logged so far; none while it has no log."""
-    logs = cloud.client("logs")
+def _read_log(cloud: Cloud, name: str, token: str) -> tuple[list[str], str]:
+    """The lines that the job has logged since `token` ("": all), and the token to go on with.
+
+    None while it has no log. At the end of a log GetLogEvents answers with the token that it was given.
+    """
+    logs, lines, more = cloud.client("logs"), list[str](), True
     try:
         streams = logs.describe_log_streams(logGroupName=LOG_GROUP, logStreamNamePrefix=f"{name}/")
-        stream = streams["logStreams"][0]["logStreamName"]
-        found = logs.get_log_events(logGroupName=LOG_GROUP, logStreamName=stream, startFromHead=True)
+        stream = {"logGroupName": LOG_GROUP, "logStreamName": streams["logStreams"][0]["logStreamName"]}
+        while more:
+            since = {"nextToken": token} if token else {}
+            found = logs.get_log_events(**stream, **since, startFromHead=True)
+            lines += [event["message"] for event in found["events"]]
+            more, token = found["nextForwardToken"] != token, found["nextForwardToken"]
     except (logs.exceptions.ClientError, IndexError):
-        return []
-    return [event["message"] for event in found["events"]]
+        pass
+    return lines, token

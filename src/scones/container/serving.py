@@ -49,14 +49,15 @@ class ServingOptions:
 def read_options(environment: Mapping[str, str]) -> ServingOptions:
     """Options from SageMaker's variables; raises UsageError for values that are no whole numbers in range.
 
-    Inside a real container SageMaker calls over the network, so all interfaces are bound; with a base folder
-    elsewhere this is a process on somebody's machine, and only loopback is.
+    Inside a real container SageMaker calls over the network, so all interfaces are bound. SageMaker names no
+    base folder there: where one is named, even /opt/ml, this is a process on somebody's machine, and only
+    loopback is bound.
     """
-    base = Path(environment.get("SAGEMAKER_BASE_DIR") or OPT_ML)
+    base = environment.get("SAGEMAKER_BASE_DIR")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return ServingOptions(
-        model_dir=base / "model",
-        host="0.0.0.0" if base == OPT_ML else "127.0.0.1",
+        model_dir=Path(base or OPT_ML) / "model",
+        host="127.0.0.1" if base else "0.0.0.0",
         port=_read_number(environment, "SAGEMAKER_BIND_TO_PORT", 8080, 65535),
         threads=_read_number(environment, "SAGEMAKER_MODEL_SERVER_WORKERS", cores, 256),
         timeout=_read_number(environment, "SAGEMAKER_MODEL_SERVER_TIMEOUT", 60, 3600),

@@ -76,6 +76,10 @@ class Dataset:
         found = Counter((image.split, image.class_name) for image in self.images)
         return {split: {name: found[split, name] for name in self.classes} for split in SPLITS}
 
+    def totals(self) -> dict[str, int]:
+        """Images by split."""
+        return {split: len(self.select(split)) for split in SPLITS}
+
     def twins_in_training(self) -> list[Image]:
         """Test images of which a near-duplicate is in train or validation."""
         learned = {image.group for image in self.images if image.split != "test"}

@@ -23,6 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from scones.data.collection import Progress
 from scones.data.dataset import COMMIT, PARTS, Dataset
 from scones.errors import CloudError, UsageError
+from scones.files import split_address
 
 WORKERS = 8
 MARK = f"{COMMIT}.staging"
@@ -59,7 +60,7 @@ def upload(dataset: Dataset, to: str, progress: Progress) -> Dataset:
 
 
 def _open_prefix(to: str) -> Prefix:
-    bucket, _, key = to.removeprefix("s3://").partition("/")
+    bucket, key = split_address(to)
     if not bucket:
         raise UsageError(f"{to} names no bucket.", "Say --to s3://BUCKET/PREFIX.")
     config = Config(max_pool_connections=WORKERS, connect_timeout=5, retries={"mode": "standard"})

@@ -51,14 +51,14 @@ class Bill:
 def estimate_cost(checkins: Sequence[CheckIn]) -> Bill:
     """Cost per 1,000 check-ins (US dollars) with the transitions and durations that were measured.
 
-    A transition is billed for entering each state, and one for starting. The endpoint costs by the hour,
-    whatever comes, so it is no part of the lines.
+    A transition is billed each time a state is executed; retries, which are billed too, are not known here,
+    and each state is taken for one call of a function. The endpoint costs by the hour, whatever comes, so it
+    is no part of the lines.
     """
     count = max(len(checkins), 1)
     tasks = sum(len(checkin.states) for checkin in checkins) / count
     seconds = sum(checkin.seconds for checkin in checkins) / count
     busy = sum(sum(checkin.states.values()) for checkin in checkins) / count
-    transitions = tasks + 1
     express = PRICES["express_request"] + PRICES["express_gb_second"] * EXPRESS_GB * (
         math.ceil(seconds / EXPRESS_STEP) * EXPRESS_STEP
     )
@@ -67,8 +67,8 @@ def estimate_cost(checkins: Sequence[CheckIn]) -> Bill:
     rows = (
         _count(
             "Step Functions",
-            f"{transitions:.1f} transitions; {seconds:.2f} s",
-            transitions * PRICES["standard_transition"],
+            f"{tasks:.1f} transitions; {seconds:.2f} s",
+            tasks * PRICES["standard_transition"],
             express,
         ),
         _count(

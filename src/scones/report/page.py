@@ -6,7 +6,6 @@ import base64
 import csv
 import io
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from scones import __version__
+from scones.files import write_text
 from scones.report import figures
 from scones.report.checkins import CheckIn, select_uncertain, select_wrong
 from scones.report.confusion import count_cells
@@ -69,10 +69,7 @@ class Tile:
 
 def write_report(run: Run, path: Path) -> Path:
     """Write the page to `path`, whole or not at all, and return the path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-    unfinished.write_text(render_report(run), encoding="utf-8")
-    unfinished.replace(path)
+    write_text(path, render_report(run))
     return path
 
 

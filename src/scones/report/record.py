@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from dataclasses import asdict, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from scones.errors import DataError
+from scones.files import write_text
 from scones.report.checkins import CheckIn
 from scones.report.page import Run
 
@@ -24,9 +24,8 @@ VERSION = 2
 
 def save_run(run: Run, folder: Path) -> None:
     """Write both files; run.json, the commit point, last."""
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / RUN).unlink(missing_ok=True)
-    _write(folder / CHECKINS, "".join(json.dumps(_encode(checkin)) + "\n" for checkin in run.checkins))
+    write_text(folder / CHECKINS, "".join(json.dumps(_encode(checkin)) + "\n" for checkin in run.checkins))
     head = {
         "version": VERSION,
         "title": run.title,
@@ -35,7 +34,7 @@ def save_run(run: Run, folder: Path) -> None:
         "classes": list(run.classes),
         "instances": [[time.isoformat(), count] for time, count in run.instances],
     }
-    _write(folder / RUN, json.dumps(head, indent=2) + "\n")
+    write_text(folder / RUN, json.dumps(head, indent=2) + "\n")
 
 
 def load_run(folder: Path) -> Run:
@@ -55,7 +54,7 @@ def load_run(folder: Path) -> Run:
             instances=[(datetime.fromisoformat(time), count) for time, count in head["instances"]],
             title=head["title"],
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"The run in {folder} is damaged: {error!r}.", "Run again: scones run.") from error
 
 
@@ -74,9 +73,3 @@ def _decode(values: dict[str, Any]) -> CheckIn:
             "image": None if values["image"] is None else base64.b64decode(values["image"]),
         }
     )
-
-
-def _write(path: Path, text: str) -> None:
-    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)

@@ -98,22 +98,23 @@ def describe_row(key: str, execution: Execution, truth: int) -> Row:
         seconds=execution.seconds,
         states={step.state: step.seconds for step in execution.steps},
         truth=truth,
+        ood=_find_ood(execution),
     )
 
 
+def _find_ood(execution: Execution) -> float | None:
+    """The out-of-distribution score that classifyImage passed on; a capture holds no answer's attributes."""
+    outputs = (step.output for step in execution.steps)
+    return next((output["ood"] for output in outputs if isinstance(output, dict) and "ood" in output), None)
+
+
 def join_capture(row: Row, capture: Capture | None) -> Row:
-    """The row with its capture's probabilities, out-of-distribution score and origin."""
+    """The row with its capture's probabilities and origin."""
     if capture is None:
         return row
     return replace(
         row,
         probabilities=capture.probabilities,
-        ood=_read_ood(capture.custom_attributes),
         capture=capture.origin,
         event_id=capture.event_id,
     )
-
-
-def _read_ood(attributes: tuple[str, ...]) -> float | None:
-    pairs = dict(pair.split("=", 1) for text in attributes for pair in text.split(",") if "=" in pair)
-    return float(pairs["ood"]) if "ood" in pairs else None

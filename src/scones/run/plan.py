@@ -35,7 +35,7 @@ class Plan:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return tuple(name.strip() for name in self.settings.classes.split(","))
+        return self.settings.class_names
 
     @property
     def staged(self) -> Path:

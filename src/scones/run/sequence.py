@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scones.aws import endpoints
+from scones.aws import endpoints, model_packages
 from scones.aws.endpoints import Deployment, Endpoint
 from scones.aws.sessions import Cloud
 from scones.aws.training_jobs import TrainingJob
@@ -42,8 +42,9 @@ class Work:
     def dataset(self) -> Dataset:
         return self.staged.local
 
-    @property
+    @cached_property
     def deployment(self) -> Deployment:
+        """What the endpoint shall serve, once there is a job."""
         return steps.describe_deployment(self.cloud, self.plan, self.job)
 
     @property
@@ -87,8 +88,8 @@ def _stage(work: Work, progress: Progress, again: bool) -> None:
 
 def _tell_data(work: Work) -> list[str]:
     source = work.dataset.source
-    counts = {split: sum(names.values()) for split, names in work.dataset.counts().items()}
-    lines = [f"{source.get('kind')}: " + ", ".join(f"{count} {split}" for split, count in counts.items())]
+    told = ", ".join(f"{count} {split}" for split, count in work.dataset.totals().items())
+    lines = [f"{source.get('kind')}: {told}"]
     if source.get("kind") == "sample":
         lines.append(f"This is the drawn sample, not real photos. {source.get('note', '')}".rstrip())
     return [*lines, work.staged.remote]
@@ -122,7 +123,7 @@ def _evaluate(work: Work, progress: Progress, again: bool) -> None:
 
 
 def _find_model(work: Work) -> bool:
-    found = endpoints.find_model(work.cloud, steps.GROUP, work.job.artifact)
+    found = model_packages.find_model(work.cloud, steps.GROUP, work.job.artifact)
     if found:
         work.package = found
     return found is not None
@@ -130,30 +131,22 @@ def _find_model(work: Work) -> bool:
 
 def _register(work: Work, progress: Progress, again: bool) -> None:
     reason = work.gate["reason"]
-    work.package = endpoints.register_model(work.cloud, steps.GROUP, work.deployment, reason, again)
+    work.package = model_packages.register_model(work.cloud, steps.GROUP, work.deployment, reason, again)
 
 
 def _find_endpoint(work: Work) -> bool:
-    found = _await_settled(work)
+    # It comes back when the local cloud starts.
+    found = endpoints.await_settled(work.cloud, work.plan.endpoint)
     if found is None or found.status != "InService" or found.config != work.deployment.version:
         return False
     work.endpoint = found
     return True
 
 
-def _await_settled(work: Work) -> Endpoint | None:
-    """The endpoint, if there is one, once it has stopped changing: it comes back when the cloud starts."""
-    while found := endpoints.read_endpoint(work.cloud, work.plan.endpoint):
-        if found.status not in endpoints.BUSY:
-            return found
-        time.sleep(endpoints.POLL)
-    return None
-
-
 def _deploy_endpoint(work: Work, progress: Progress, again: bool) -> None:
     if again:
         progress("Deleting the endpoint", 0, 0)
-        _await_settled(work)
+        endpoints.await_settled(work.cloud, work.plan.endpoint)
         endpoints.delete_endpoint(work.cloud, work.plan.endpoint)
     work.endpoint = endpoints.deploy_endpoint(
         work.cloud, work.deployment, lambda status: progress(f"Deploying the endpoint: {status}", 0, 0)

@@ -18,6 +18,7 @@ from scones.aws.sessions import Cloud, translate_errors
 from scones.data import Dataset, read_dataset, stage
 from scones.data.upload import upload
 from scones.errors import CloudError, DataError, ModelError
+from scones.files import split_address, write_aside, write_text
 from scones.run.plan import IMAGE, Plan, Progress, ignore_progress, make_digest
 
 Tell = Callable[[str], None]
@@ -43,7 +44,7 @@ def find_data(cloud: Cloud, plan: Plan) -> Staged | None:
     if local is None:
         return None
     remote = _place_data(workspace_bucket, local)
-    bucket, _, key = remote.removeprefix("s3://").partition("/")
+    bucket, key = split_address(remote)
     # dataset.json is written last: where it lies, everything does.
     return Staged(local, remote) if find_photo(cloud, bucket, f"{key}/dataset.json").etag else None
 
@@ -166,7 +167,7 @@ def evaluate_model(
     """
     artifact = fetch(cloud, job.artifact, plan.folder / "models" / job.name / "model.tar.gz")
     measures = {**_measure(artifact, staged.local, plan.settings.threshold), "train_seconds": job.seconds}
-    _write(_place_measures(plan, staged, job), json.dumps(measures, indent=2) + "\n")
+    write_text(_place_measures(plan, staged, job), json.dumps(measures, indent=2) + "\n")
     return measures, _judge(plan, measures)
 
 
@@ -184,12 +185,6 @@ def find_evaluation(
 def _place_measures(plan: Plan, staged: Staged, job: training_jobs.TrainingJob) -> Path:
     asked = make_digest(staged.local.digest, f"{plan.settings.threshold:g}", __version__)
     return plan.folder / "models" / job.name / f"evaluation-{asked}.json"
-
-
-def _write(path: Path, text: str) -> None:
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
 
 
 def _judge(plan: Plan, measures: dict[str, Any]) -> dict[str, Any]:
@@ -211,12 +206,9 @@ def _judge(plan: Plan, measures: dict[str, Any]) -> dict[str, Any]:
 def fetch(cloud: Cloud, address: str, path: Path) -> Path:
     """Download s3://bucket/key to `path`, whole or not at all, unless it is there. Raises CloudError."""
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        bucket, _, key = address.removeprefix("s3://").partition("/")
-        unfinished = path.with_suffix(".tmp")
-        with translate_errors(f"download {address}"):
+        bucket, key = split_address(address)
+        with translate_errors(f"download {address}"), write_aside(path) as unfinished:
             cloud.client("s3").download_file(bucket, key, str(unfinished))
-        unfinished.replace(path)
     return path
 
 

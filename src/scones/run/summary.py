@@ -28,9 +28,8 @@ def summarize(
     none."""
     outcomes = count_outcomes(rows)
     routed, low, invalid = (outcomes[name] for name in (ROUTED, LOW_CONFIDENCE, INVALID_IMAGE))
-    counts = {split: sum(names.values()) for split, names in dataset.counts().items()}
     return {
-        "data": {"source": dataset.source.get("kind", "unknown"), **counts},
+        "data": {"source": dataset.source.get("kind", "unknown"), **dataset.totals()},
         "model": {name: measures[name] for name in MODEL},
         "endpoint": {"name": endpoint, **_describe_latency(latency)},
         "workflow": {

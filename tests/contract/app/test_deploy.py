@@ -104,7 +104,9 @@ def test_delete_leaves_nothing_and_says_so(application: Application, second: str
     application.client("s3").delete_object(Bucket=bucket, Key="backlog/x.png")
     assert len(list_things(application)) > 40
     done = application.scones("app", "delete", "--stack", second, "--yes", "--json")
-    assert all("KMS key" in line for line in json.loads(done.stdout)["kept"])
+    *keys, endpoint = json.loads(done.stdout)["kept"]
+    assert all("KMS key" in line for line in keys)
+    assert "may still run" in endpoint  # there is no SageMaker in this cloud to ask
     assert list_things(application) == set()
     assert application.scones("app", "delete", "--stack", second, "--yes").returncode == 0
 

@@ -144,12 +144,13 @@ def test_the_same_event_twice_starts_one_execution(application: Application) -> 
 
 
 def test_show_tells_the_states_by_name_or_arn(application: Application) -> None:
-    record = check_in(application, "unsure.png", draw(0.6))
+    record = check_in(application, "unsure.png", draw(0.6, ood=0.25))
     for given in (record["execution"], record["execution"].rpartition(":")[2]):
         found = json.loads(application.scones("workflow", "show", given, "--json").stdout)
         assert [step["state"] for step in found["steps"]][:3] == [
             "SerializeImage", "ClassifyImage", "FilterInferences",
         ]  # fmt: skip
+        assert found["steps"][1]["output"]["ood"] == 0.25
         assert (found["status"], found["error"]) == ("FAILED", "LowConfidence")
     done = application.scones("workflow", "show", "no-such-execution", check=False)
     assert done.returncode == 1

@@ -54,6 +54,7 @@ def test_a_second_cloud_on_the_same_state_is_refused(cloud: Any) -> None:
     done = cloud.run("up", "--detach", check=False)
     assert done.returncode == 1
     assert f"already runs on {cloud.state_dir}" in done.stderr.replace("\n", " ")
+    assert "Use it (`scones env`), stop it (`scones down`)" in done.stderr
     assert cloud.status()["running"]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from .conftest import IMAGE, ROLE, training_request, wait_for
-from .test_endpoints import make_config, put_model, wait_in_service
+from .test_endpoints import deploy, put_model
 from .test_monitoring_schedules import schedule_config
 from .test_processing_and_transform_jobs import processing_request, transform_request
 
@@ -86,9 +86,7 @@ def test_refusals_are_named_as_step_functions_names_them(
 def test_the_runtime_answers_and_fails_like_the_sdk_integration(
     cloud: Any, sagemaker: Any, s3: Any, bucket: str, name: str
 ) -> None:
-    make_config(sagemaker, name, put_model(s3, bucket))
-    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
-    wait_in_service(sagemaker, name)
+    deploy(sagemaker, name, put_model(s3, bucket))
     resource = "arn:aws:states:::aws-sdk:sagemakerruntime:invokeEndpoint"
     call = {"EndpointName": name, "Body": "hello", "ContentType": "text/plain"}
     ended = run_task(cloud, name, resource, call)
@@ -200,9 +198,7 @@ def make_operations_template(endpoint: str, bucket: str, most: int, hour: int) -
 def test_a_stack_makes_updates_and_deletes_what_stands_around_an_endpoint(
     cloud: Any, sagemaker: Any, s3: Any, bucket: str, name: str
 ) -> None:
-    make_config(sagemaker, name, put_model(s3, bucket))
-    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
-    wait_in_service(sagemaker, name)
+    deploy(sagemaker, name, put_model(s3, bucket))
     scaling, cloudformation = cloud.client("application-autoscaling"), cloud.client("cloudformation")
 
     def read() -> tuple[int, str]:

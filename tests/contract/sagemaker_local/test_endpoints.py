@@ -41,14 +41,20 @@ def wait_in_service(sagemaker: Any, name: str) -> dict[str, Any]:
     )
 
 
+def deploy(sagemaker: Any, name: str, model_uri: str, **changes: Any) -> dict[str, Any]:
+    """Create an endpoint of one model; its description once it is in service, or failed."""
+    make_config(sagemaker, name, model_uri, **changes)
+    created = sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    endpoint = wait_in_service(sagemaker, name)
+    assert endpoint["EndpointArn"] == created["EndpointArn"]
+    return endpoint
+
+
 def test_an_endpoint_serves_is_updated_resized_and_deleted(
     cloud: Any, sagemaker: Any, s3: Any, bucket: str, name: str
 ) -> None:
-    make_config(sagemaker, name, put_model(s3, bucket))
-    created = sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
-    endpoint = wait_in_service(sagemaker, name)
+    endpoint = deploy(sagemaker, name, put_model(s3, bucket))
     assert endpoint["EndpointStatus"] == "InService", endpoint
-    assert endpoint["EndpointArn"] == created["EndpointArn"]
     runtime = cloud.client("sagemaker-runtime")
     answer = runtime.invoke_endpoint(EndpointName=name, Body=b"hello", ContentType="text/plain")
     told = json.loads(answer["Body"].read())
@@ -79,9 +85,7 @@ def test_an_endpoint_serves_is_updated_resized_and_deleted(
 def test_an_endpoint_that_cannot_start_is_failed_with_the_reason(
     sagemaker: Any, s3: Any, bucket: str, name: str
 ) -> None:
-    make_config(sagemaker, name, put_model(s3, bucket, "model.tar.gz", "exit"))
-    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
-    endpoint = wait_in_service(sagemaker, name)
+    endpoint = deploy(sagemaker, name, put_model(s3, bucket, "model.tar.gz", "exit"))
     assert endpoint["EndpointStatus"] == "Failed"
     assert endpoint["FailureReason"]
     sagemaker.delete_endpoint(EndpointName=name)
@@ -90,9 +94,7 @@ def test_an_endpoint_that_cannot_start_is_failed_with_the_reason(
 def test_an_update_that_cannot_start_leaves_the_old_fleet(
     cloud: Any, sagemaker: Any, s3: Any, bucket: str, name: str
 ) -> None:
-    make_config(sagemaker, name, put_model(s3, bucket))
-    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
-    wait_in_service(sagemaker, name)
+    deploy(sagemaker, name, put_model(s3, bucket))
     make_config(sagemaker, f"{name}-bad", put_model(s3, bucket, "bad.tar.gz", "exit"))
     sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=f"{name}-bad")
     endpoint = wait_in_service(sagemaker, name)
@@ -103,12 +105,32 @@ def test_an_update_that_cannot_start_leaves_the_old_fleet(
     sagemaker.delete_endpoint(EndpointName=name)
 
 
+def test_a_resize_ends_whatever_goes_wrong(
+    cloud: Any, sagemaker: Any, s3: Any, bucket: str, name: str
+) -> None:
+    deploy(sagemaker, name, put_model(s3, bucket))
+    (folder,) = (cloud.state_dir / "endpoints").glob(f"{name}-*")
+    away = folder.rename(folder.with_name(f"away-{name}"))
+    folder.touch()  # no worker can make its own folder below a file
+    change = {"VariantName": "AllTraffic", "DesiredInstanceCount": 2}
+    try:
+        sagemaker.update_endpoint_weights_and_capacities(
+            EndpointName=name, DesiredWeightsAndCapacities=[change]
+        )
+        endpoint = wait_in_service(sagemaker, name)
+    finally:
+        folder.unlink()
+        away.rename(folder)
+    assert "Not a directory" in endpoint["FailureReason"]
+    (variant,) = endpoint["ProductionVariants"]
+    assert (variant["CurrentInstanceCount"], variant["DesiredInstanceCount"]) == (1, 1)
+    sagemaker.delete_endpoint(EndpointName=name)
+
+
 def test_model_errors_carry_the_containers_own_words(
     cloud: Any, sagemaker: Any, s3: Any, bucket: str, name: str
 ) -> None:
-    make_config(sagemaker, name, put_model(s3, bucket))
-    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
-    wait_in_service(sagemaker, name)
+    deploy(sagemaker, name, put_model(s3, bucket))
     runtime = cloud.client("sagemaker-runtime")
     with pytest.raises(runtime.exceptions.ModelError) as caught:
         runtime.invoke_endpoint(EndpointName=name, Body=b"fail")

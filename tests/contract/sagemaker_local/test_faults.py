@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from .conftest import LocalSageMaker, training_request, wait_for
-from .test_endpoints import make_config, put_model, wait_in_service
+from .test_endpoints import deploy, put_model, wait_in_service
 
 
 def read_child(cloud: LocalSageMaker, name: str) -> int:
@@ -41,9 +41,7 @@ def test_jobs_end_with_the_program_and_endpoints_come_back(tmp_path: Path, numbe
     first = LocalSageMaker(tmp_path)
     sagemaker, s3 = first.client("sagemaker"), first.client("s3")
     s3.create_bucket(Bucket="models")
-    make_config(sagemaker, "kept", put_model(s3, "models"))
-    sagemaker.create_endpoint(EndpointName="kept", EndpointConfigName="kept")
-    wait_in_service(sagemaker, "kept")
+    deploy(sagemaker, "kept", put_model(s3, "models"))
     sagemaker.create_training_job(**training_request("running", "models", HyperParameters={"child": "yes"}))
     child = read_child(first, "running")
     assert runs(child)

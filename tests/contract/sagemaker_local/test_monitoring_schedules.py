@@ -14,7 +14,7 @@ from sagemaker_local.errors import ApiError
 from sagemaker_local.schedules import next_time, previous_time, read_duration, read_hours
 
 from .conftest import IMAGE, ROLE, wait_for
-from .test_endpoints import make_config, put_model, wait_in_service
+from .test_endpoints import deploy, put_model
 
 MONITOR = Path(__file__).parent / "containers/monitor.py"
 
@@ -51,9 +51,8 @@ def endpoint(cloud: Any, sagemaker: Any, s3: Any, bucket: str, name: str) -> Any
         "DestinationS3Uri": f"s3://{bucket}/captured",
         "CaptureOptions": [{"CaptureMode": "InputAndOutput"}],
     }
-    make_config(sagemaker, name, put_model(s3, bucket), DataCaptureConfig=capture)
-    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
-    assert wait_in_service(sagemaker, name)["EndpointStatus"] == "InService"
+    endpoint = deploy(sagemaker, name, put_model(s3, bucket), DataCaptureConfig=capture)
+    assert endpoint["EndpointStatus"] == "InService"
     hour = f"{datetime.now(UTC):%Y/%m/%d/%H}"
     for path in (f"AllTraffic/{hour}/a.jsonl", "AllTraffic/2020/01/01/00/old.jsonl"):
         s3.put_object(Bucket=bucket, Key=f"captured/{name}/{path}", Body=b"{}\n{}\n")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 from typing import Any
 
 import pytest
@@ -76,6 +78,30 @@ def test_continuous_output_appears_while_the_job_runs(
     sagemaker.stop_processing_job(ProcessingJobName=name)
 
 
+def test_continuous_output_goes_on_when_some_cannot_be_uploaded(
+    sagemaker: Any, s3: Any, bucket: str, name: str
+) -> None:
+    script = (
+        "import time; [open(f'/opt/ml/processing/{n}/file', 'w').write('1') for n in 'ab']; time.sleep(600)"
+    )
+    s3.put_object(Bucket=bucket, Key="in/a.txt", Body=b"photo")
+    request = processing_request(name, bucket, ContainerEntrypoint=["python3", "-c", script])
+    request["ProcessingOutputConfig"]["Outputs"] = [
+        {
+            "OutputName": part,
+            "S3Output": {
+                "S3Uri": f"s3://{place}/out",
+                "LocalPath": f"/opt/ml/processing/{part}",
+                "S3UploadMode": "Continuous",
+            },
+        }
+        for part, place in (("a", f"no-{bucket}"), ("b", bucket))
+    ]
+    sagemaker.create_processing_job(**request)
+    wait_for(lambda: s3.list_objects_v2(Bucket=bucket, Prefix="out/")["KeyCount"], lambda count: count == 1)
+    sagemaker.stop_processing_job(ProcessingJobName=name)
+
+
 def test_a_failed_processing_job_says_so(sagemaker: Any, s3: Any, bucket: str, name: str) -> None:
     s3.put_object(Bucket=bucket, Key="in/a.txt", Body=b"photo")
     job = process(sagemaker, processing_request(name, bucket, ContainerArguments=["fail"]))
@@ -127,6 +153,23 @@ def model(sagemaker: Any, s3: Any, bucket: str, name: str) -> str:
     container = {"Image": IMAGE, "ModelDataUrl": put_model(s3, bucket)}
     sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE)
     return name
+
+
+def test_a_transform_takes_no_model_that_an_endpoint_would_refuse(
+    sagemaker: Any, s3: Any, bucket: str, name: str
+) -> None:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as archive:
+        link = tarfile.TarInfo("weights")
+        link.type, link.linkname = tarfile.SYMTYPE, "elsewhere"
+        archive.addfile(link)
+    s3.put_object(Bucket=bucket, Key="model.tar.gz", Body=data.getvalue())
+    s3.put_object(Bucket=bucket, Key="in/a.txt", Body=b"photo")
+    container = {"Image": IMAGE, "ModelDataUrl": f"s3://{bucket}/model.tar.gz"}
+    sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE)
+    job = transform(sagemaker, name, bucket)
+    assert job["TransformJobStatus"] == "Failed"
+    assert "'weights' is a link or a special file" in job["FailureReason"]
 
 
 def test_a_transform_answers_each_object(sagemaker: Any, s3: Any, bucket: str, model: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from .test_endpoints import make_config, put_model, wait_in_service
+from .test_endpoints import deploy, put_model
 
 DIMENSION = {"ServiceNamespace": "sagemaker", "ScalableDimension": "sagemaker:variant:DesiredInstanceCount"}
 
@@ -16,9 +16,7 @@ def test_targets_and_policies_are_kept(cloud: Any, sagemaker: Any, s3: Any, buck
     target = {**DIMENSION, "ResourceId": f"endpoint/{name}/variant/AllTraffic"}
     with pytest.raises(scaling.exceptions.ValidationException):
         scaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=3)
-    make_config(sagemaker, name, put_model(s3, bucket))
-    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
-    wait_in_service(sagemaker, name)
+    deploy(sagemaker, name, put_model(s3, bucket))
     scaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=3)
     (found,) = scaling.describe_scalable_targets(
         ServiceNamespace="sagemaker", ResourceIds=[target["ResourceId"]]

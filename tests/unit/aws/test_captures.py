@@ -15,7 +15,7 @@ from moto import mock_aws
 from PIL import Image
 
 from scones.aws.captures import Capture, parse_record, read_captures, read_lines
-from scones.errors import DataError
+from scones.errors import CloudError, DataError
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "sagemaker-data-capture"
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -134,3 +134,12 @@ def test_captures_on_s3_are_read(folder: Path, monkeypatch: pytest.MonkeyPatch) 
             client.upload_file(str(file), "bucket", f"capture/{file.relative_to(folder)}")
         found = read_captures("s3://bucket/capture", start=NOON, end=NOON + timedelta(hours=1), client=client)
         assert list_ids(found) == ["11b", "12a"]
+
+
+def test_a_bucket_that_cannot_be_read_is_told_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    with mock_aws():
+        client = boto3.client("s3", region_name="us-east-1")
+        with pytest.raises(CloudError, match="Cannot read the captures under s3://nowhere/capture"):
+            list(read_captures("s3://nowhere/capture", client=client))

@@ -27,21 +27,22 @@ def history(*events: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def test_steps_have_their_time_their_attempts_and_their_last_error() -> None:
+def test_steps_have_their_time_their_attempts_their_last_error_and_their_output() -> None:
     failed = {"taskFailedEventDetails": {"error": "EndpointUnavailable"}}
     steps = collect_steps(
         history(
             ("ExecutionStarted", {}),
             ("TaskStateEntered", {"stateEnteredEventDetails": {"name": "Classify"}}),
             ("TaskScheduled", {}), ("TaskFailed", failed), ("TaskScheduled", {}), ("TaskFailed", failed),
-            ("TaskStateExited", {}),
-            ("FailStateEntered", {"stateEnteredEventDetails": {"name": "Failed"}}),
-            ("ExecutionFailed", {}),
+            ("TaskStateExited", {"stateExitedEventDetails": {"name": "Classify", "output": '{"ood": 0.25}'}}),
+            ("PassStateEntered", {"stateEnteredEventDetails": {"name": "Pass"}}),
+            ("PassStateExited", {"stateExitedEventDetails": {"name": "Pass", "output": "[1]"}}),
+            ("ExecutionSucceeded", {}),
         )
     )  # fmt: skip
-    assert [(s.state, s.seconds, s.attempts, s.error) for s in steps] == [
-        ("Classify", 5.0, 2, "EndpointUnavailable"),
-        ("Failed", 1.0, 0, ""),
+    assert [(s.state, s.seconds, s.attempts, s.error, s.output) for s in steps] == [
+        ("Classify", 5.0, 2, "EndpointUnavailable", {"ood": 0.25}),
+        ("Pass", 2.0, 0, "", [1]),
     ]
 
 

@@ -8,9 +8,10 @@ from itertools import islice
 import pytest
 from PIL import Image
 
-from scones.aws.photos import CORRUPTIONS, Photo, draw_photos
 from scones.aws.traffic import Burst, Traffic, schedule_arrivals
 from scones.cli.simulate import parse_burst, parse_numbers, summarize
+from scones.data.drawing import CORRUPTIONS
+from scones.data.photos import Photo, draw_photos
 from scones.errors import UsageError
 
 

@@ -277,6 +277,7 @@ def test_a_missing_or_damaged_model_ends_the_program_with_the_reason(tmp_path: P
 
 def test_options_come_from_sagemakers_variables() -> None:
     assert read_options({}).host == "0.0.0.0"
+    assert read_options({"SAGEMAKER_BASE_DIR": "/opt/ml"}).host == "127.0.0.1"  # mounted for one process here
     options = read_options({"SAGEMAKER_BASE_DIR": "/tmp/x", "SAGEMAKER_MODEL_SERVER_WORKERS": "3"})
     assert (options.host, options.port, options.threads) == ("127.0.0.1", 8080, 3)
     with pytest.raises(UsageError, match="SAGEMAKER_BIND_TO_PORT is '70000'"):

@@ -179,6 +179,19 @@ def test_batches_are_split_by_hour_and_rolled_by_time(tmp_path: Path) -> None:
     writer.close()
 
 
+def test_the_folders_of_past_hours_go_at_the_start(tmp_path: Path) -> None:
+    past, waiting = (tmp_path / "data" / "bikes" / "AllTraffic" / hour for hour in ("01", "02"))
+    for folder in (past, waiting):
+        folder.mkdir(parents=True)
+    (waiting / "a.jsonl").write_text("{}\n")
+    uploaded: list[str] = []
+    delivery = CaptureDelivery(tmp_path, lambda path, uri: uploaded.append(uri))
+    delivery.open()
+    delivery.close()
+    assert not past.exists()
+    assert uploaded == ["s3://data/bikes/AllTraffic/02/a.jsonl"]
+
+
 def test_what_cannot_be_uploaded_is_kept_and_tried_again(tmp_path: Path) -> None:
     failing, uploaded = [True], []
 

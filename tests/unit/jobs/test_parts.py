@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sagemaker_local.errors import JobError
-from sagemaker_local.jobs.archive import unpack_model
 from sagemaker_local.jobs.environment import relocate, training_environment
 from sagemaker_local.jobs.inputs import _inside, relative_key
 from sagemaker_local.jobs.logs import MetricScanner
@@ -96,25 +93,3 @@ def test_failure_reasons_have_at_most_1024_characters(tmp_path: Path) -> None:
     reason = read_failure(path, 137)
     assert len(reason) == 1024
     assert reason.endswith("é, exit code: 137")
-
-
-def make_archive(path: Path, member: tarfile.TarInfo) -> Path:
-    with tarfile.open(path, "w:gz") as archive:
-        archive.addfile(member, io.BytesIO(b""))
-    return path
-
-
-def test_model_archives_cannot_write_elsewhere(tmp_path: Path) -> None:
-    link = tarfile.TarInfo("link")
-    link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
-    for member in (tarfile.TarInfo("../escaped"), link):
-        with pytest.raises(JobError, match="cannot be unpacked"):
-            unpack_model(make_archive(tmp_path / "m.tar.gz", member), tmp_path / "model")
-    assert not (tmp_path / "escaped").exists()
-
-
-def test_a_broken_archive_is_refused(tmp_path: Path) -> None:
-    whole = make_archive(tmp_path / "m.tar.gz", tarfile.TarInfo("weights")).read_bytes()
-    (tmp_path / "cut.tar.gz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(JobError, match="cannot be unpacked"):
-        unpack_model(tmp_path / "cut.tar.gz", tmp_path / "model")

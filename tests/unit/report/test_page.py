@@ -115,8 +115,8 @@ def test_cost_by_hand() -> None:
     run = make_run(count=2)
     checkins = [replace(entry, states={"a": 0.1, "b": 0.1}, seconds=0.25) for entry in run.checkins]
     lines = {row.part: row.dollars for row in estimate_cost(checkins).rows}
-    # Three transitions at $0.025 per 1,000; express: 0.3 s of 64 MB, and one request.
-    assert lines["Step Functions"][0] == pytest.approx(0.075)
+    # Two transitions at $0.025 per 1,000; express: 0.3 s of 64 MB, and one request.
+    assert lines["Step Functions"][0] == pytest.approx(0.05)
     assert lines["Step Functions"][1] == pytest.approx(1000 * (1e-6 + 0.3 * 0.064 * 0.00001667))
     assert lines["Lambda"][0] == pytest.approx(1000 * (2 * 0.2e-6 + 0.2 * 0.25 * 0.0000166667))
     assert lines["Total"][0] == pytest.approx(

@@ -12,9 +12,9 @@ from scones.aws import training_jobs
 from scones.aws.sessions import Cloud
 from scones.aws.training_jobs import TrainingJob
 from scones.data import Dataset, stage
-from scones.data.drawing import draw_image
 from scones.run import steps
 from scones.run.traffic import find_wave, list_photos
+from synthetic import draw_photos
 
 OUTPUTS = {"BucketName": "photos"}
 
@@ -29,11 +29,7 @@ def cloud() -> Iterator[Cloud]:
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    folder = tmp_path_factory.mktemp("photos")
-    for name in ("bicycle", "motorcycle"):
-        (folder / name).mkdir()
-        for seed in range(6):
-            draw_image(name, seed, 32).save(folder / name / f"{name}_{seed}.png")
+    folder = draw_photos(tmp_path_factory.mktemp("photos"), 6, 32)
     return stage(f"folder:{folder}", folder / "staged", cache_dir=folder)
 
 

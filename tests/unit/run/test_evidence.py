@@ -6,14 +6,17 @@ import base64
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
+from scones.aws.executions import Execution, Step
 from scones.aws.sessions import Cloud
-from scones.run.evidence import await_captures
+from scones.report.checkins import CheckIn
+from scones.run.evidence import await_captures, describe_row
 from scones.run.traffic import name_inferences
 
 PLACE = "s3://workspace/captures/scones-vehicles"
@@ -68,6 +71,18 @@ def test_a_run_waits_for_its_own_captures_not_for_as_many(cloud: Cloud) -> None:
     found = await_captures(cloud, PLACE, name_checkins("second", 3), patience=20)
     timer.join()
     assert {capture.inference_id for capture in found} == set(now)
+
+
+def describe(*outputs: Any) -> CheckIn:
+    """The row of an execution whose states gave these outputs."""
+    began = datetime(2026, 3, 1, tzinfo=UTC)
+    steps = tuple(Step(f"State{n}", began, 0.1, 1, "", output) for n, output in enumerate(outputs))
+    return describe_row("a.png", Execution("arn", "SUCCEEDED", began, 0.2, {}, {}, "", "", steps), truth=0)
+
+
+def test_a_row_has_the_score_that_the_endpoint_gave_beside_its_probabilities() -> None:
+    assert describe({"s3_key": "a.png"}, {"inferences": [0.9, 0.1], "ood": 0.25}, None).ood == 0.25
+    assert describe({"s3_key": "a.png"}, "text", None).ood is None
 
 
 def test_what_never_comes_is_not_awaited_for_ever(cloud: Cloud) -> None:

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageEnhance, ImageFilter
+from PIL import Image
 
+from scones.data.drawing import CORRUPTIONS, corrupt
 from scones.errors import UsageError
 
-Corruption = Callable[[Image.Image, random.Random], Image.Image]
-CORRUPTIONS: dict[str, Corruption] = {
-    "blur": lambda image, chance: image.filter(
-        ImageFilter.GaussianBlur(image.width * chance.uniform(0.02, 0.06))
-    ),
-    "dark": lambda image, chance: ImageEnhance.Brightness(image).enhance(chance.uniform(0.15, 0.4)),
-    "bright": lambda image, chance: ImageEnhance.Brightness(image).enhance(chance.uniform(1.8, 3.0)),
-    "grain": lambda image, chance: _add_grain(image, chance),
-    "tilt": lambda image, chance: image.rotate(chance.uniform(-40, 40), expand=False),
-}
+SEVERITY = (0.2, 0.7)  # from 0, which changes nothing, to 1, beyond recognition
 NO_PHOTO = ("noise", "text", "torn")
 
 
@@ -35,27 +27,27 @@ class Photo:
 
 
 def draw_photos(
-    vehicles: Mapping[str, list[bytes]], mix: Mapping[str, float], corrupt: Mapping[str, float], seed: int
+    vehicles: Mapping[str, list[bytes]], mix: Mapping[str, float], spoil: Mapping[str, float], seed: int
 ) -> Iterator[Photo]:
     """An endless stream of photos, the same for the same seed.
 
-    `vehicles` holds encoded images by class, `mix` the weight of each kind, `corrupt` the probability of each
+    `vehicles` holds encoded images by class, `mix` the weight of each kind, `spoil` the probability of each
     corruption of a vehicle's photo. Raises UsageError for a kind or a corruption that is not known.
     """
     known = [*vehicles, *NO_PHOTO]
     for name in mix:
         if name not in known:
             raise UsageError(f"There is no kind of photo {name!r}.", f"Known are {', '.join(known)}.")
-    for name in corrupt:
+    for name in spoil:
         if name not in CORRUPTIONS:
             raise UsageError(f"There is no corruption {name!r}.", f"Known are {', '.join(CORRUPTIONS)}.")
-    return _stream(vehicles, mix, corrupt, random.Random(seed))
+    return _stream(vehicles, mix, spoil, random.Random(seed))
 
 
 def _stream(
     vehicles: Mapping[str, list[bytes]],
     mix: Mapping[str, float],
-    corrupt: Mapping[str, float],
+    spoil: Mapping[str, float],
     chance: random.Random,
 ) -> Iterator[Photo]:
     while True:
@@ -64,9 +56,10 @@ def _stream(
             yield Photo(kind, f"{kind}.png", _make_no_photo(kind, vehicles, chance))
             continue
         body, done = chance.choice(vehicles[kind]), []
-        for name, probability in corrupt.items():
+        for name, probability in spoil.items():
             if chance.random() < probability:
-                body = _encode(CORRUPTIONS[name](_decode(body), chance))
+                severity, seed = chance.uniform(*SEVERITY), chance.getrandbits(32)
+                body = _encode(corrupt(_decode(body), name, severity, seed))
                 done.append(name)
         yield Photo(kind, "-".join([kind, *done]) + ".png", body)
 
@@ -79,12 +72,6 @@ def _make_no_photo(kind: str, vehicles: Mapping[str, list[bytes]], chance: rando
         return body[: max(9, len(body) // chance.randint(2, 5))]
     pixels = np.frombuffer(chance.randbytes(64 * 64 * 3), dtype=np.uint8).reshape(64, 64, 3)
     return _encode(Image.fromarray(pixels))
-
-
-def _add_grain(image: Image.Image, chance: random.Random) -> Image.Image:
-    pixels = np.asarray(image, dtype=np.float32)
-    grain = np.random.default_rng(chance.getrandbits(32)).normal(0, 25, pixels.shape)
-    return Image.fromarray(np.clip(pixels + grain, 0, 255).astype(np.uint8))
 
 
 def _decode(body: bytes) -> Image.Image:
