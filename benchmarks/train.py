@@ -363,12 +363,15 @@ def list_table(result: dict[str, Any]) -> list[str]:
     for name, words in (("frozen", "frozen backbone"), ("resnet20", "ResNet-20 from scratch")):
         if row := result.get(f"baseline-{name}"):
             told = _say({"mean": np.mean(row["folds"]), "sd": np.std(row["folds"], ddof=1)})
+            told += f" ({len(row['folds'])} folds)" if len(row["folds"]) < FOLDS else ""
             lines.append(f"| {words} | {told} | {row['test_accuracy']:.3f} | | | | | 1 |")
     return lines
 
 
 def _say(value: dict[str, float] | None) -> str:
-    return "" if value is None else f"{value['mean']:.3f} ± {value['sd']:.3f}"
+    if value is None:
+        return ""
+    return f"{value['mean']:.3f}" + (f" ± {value['sd']:.3f}" if value["sd"] else "")  # one run has no spread
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from botocore.config import Config
 
 LINK_SECONDS = 12 * 3600  # shorter if the function's own credentials end sooner
 ADVICE = {
-    "LowConfidence": "Look at the photo and label it: scones review list.",
+    "LowConfidence": "Look at the photo: the message in the review queue holds a link to it.",
     "InvalidImage": "Ask the driver for another photo; the copy of this one is in quarantine/.",
     "EndpointUnavailable": "Check the endpoint, then start the check-in again: scones workflow run.",
     "InternalError": "Read the execution's history: scones workflow show.",

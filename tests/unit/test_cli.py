@@ -57,6 +57,15 @@ def test_wrong_use_exits_with_2(
     assert done.stdout == ""
 
 
+def test_a_package_that_is_not_installed_is_named() -> None:
+    program = "import sys; sys.modules['boto3'] = None; from scones.cli import main; main(['app', 'outputs'])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "needs the package boto3" in done.stderr
+    assert "scones doctor" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_doctor_as_json() -> None:
     done = run_scones("doctor", "--json")
     found = {check["name"]: check for check in json.loads(done.stdout)["checks"]}

@@ -19,6 +19,8 @@ from scones.settings import Settings, load_settings
 # Results go to stdout; everything told on the way goes here.
 narration = Console(stderr=True, highlight=False)
 
+OURS = {"scones", "local_cloud", "sagemaker_local"}
+
 # Command -> where it lives and one line of help, so that `scones --help` imports none of them.
 COMMANDS = {
     "run": ("scones.cli.run:run", "Do the main job, from nothing to the report."),
@@ -96,6 +98,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if error.hint:
             narration.print(error.hint, markup=False, soft_wrap=True)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in OURS:  # a fault of this program, not an extra left out
+            raise
+        narration.print(f"[bold red]Error:[/] This needs the package {error.name}, which is not installed.")
+        narration.print("See what is missing, and how to install it, with `scones doctor`.")
+        sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         narration.print("Interrupted.")
         sys.exit(130)
