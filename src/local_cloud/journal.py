@@ -162,12 +162,7 @@ class Journal:
 
     def _decode(self, found: dict[str, Any]) -> Any:
         if "__blob__" in found:
-            rows = self._database.execute(
-                "SELECT data FROM blob WHERE digest = ?", (found["__blob__"],)
-            ).fetchall()
-            if not rows or sha256(rows[0][0]).hexdigest() != found["__blob__"]:
-                raise ValueError(f"the data {found['__blob__']} is missing or damaged")
-            return rows[0][0]
+            return self._read_blob(found["__blob__"])
         from ministack.core.persistence import _json_object_hook
 
         return _json_object_hook(found)

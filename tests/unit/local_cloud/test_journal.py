@@ -200,6 +200,13 @@ def test_a_functions_code_is_kept_once(path: Path) -> None:
         assert database.execute("SELECT count(*) FROM blob").fetchone() == (0,)
 
 
+def test_a_functions_code_survives_one_restart_after_another(path: Path) -> None:
+    function = {"code_zip": bytes(range(256)) * (BLOB_BYTES // 256)}
+    watch(path, "lambda_svc", "functions", {KEY: function})[0].save()
+    for _ in range(3):
+        assert reload(path, "lambda_svc", "functions")[KEY] == function
+
+
 def test_what_did_not_fit_is_saved_later(path: Path) -> None:
     journal, entries = watch(path, "iam", "roles", {})
     journal.save()
