@@ -29,6 +29,7 @@ ROW = 3 * SIDE * SIDE
 MOST_BYTES = 512 * 1024 * 1024
 MOST_MEMBERS = 64
 PIECE = 1 << 16  # bytes handed on at a time
+BLOCK = 1 << 16  # bytes unpacked at a time, by a thread that need not wait for those who read
 _HINT = "Get the archive again, from its official source."
 
 
@@ -111,7 +112,7 @@ def _open_tar(path: Path) -> Iterator[tarfile.TarFile]:
             file.seek(0)
             # Checks length and CRC to the end, which tarfile's own gzip stream does not; unpacks in a thread.
             unzip: Any = igzip_threaded.open
-            with unzip(file, block_size=PIECE) if zipped else nullcontext(file) as unzipped:
+            with unzip(file, block_size=BLOCK) if zipped else nullcontext(file) as unzipped:
                 stream = _Bounded(unzipped)
                 with tarfile.open(fileobj=cast(BinaryIO, stream), mode="r|", bufsize=PIECE) as tar:
                     yield tar

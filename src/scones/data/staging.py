@@ -118,20 +118,19 @@ def _list_images(
     collection: Collection, splits: list[str], groups: list[int], digests: list[str]
 ) -> tuple[Image, ...]:
     """The rows of images.csv, by split and file name; groups are numbered as they come."""
-    order = sorted(range(len(splits)), key=lambda i: (SPLITS.index(splits[i]), collection.names[i]))
-    number = {group: count for count, group in enumerate(dict.fromkeys(groups[i] for i in order))}
-    labels = collection.labels.tolist()
+    columns = (map(SPLITS.index, splits), collection.names, collection.labels.tolist(), digests, collection.sizes)
+    number: dict[int, int] = {}
     return tuple(
         Image(
-            splits[i],
-            labels[i],
-            collection.classes[labels[i]],
-            collection.names[i],
-            digests[i],
-            *collection.sizes[i],
-            number[groups[i]],
+            SPLITS[split],
+            label,
+            collection.classes[label],
+            name,
+            digest,
+            *size,
+            number.setdefault(group, len(number)),
         )
-        for i in order
+        for split, name, label, digest, size, group in sorted(zip(*columns, groups, strict=True))
     )
 
 

@@ -18,10 +18,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from scones.data.collection import Progress, ignore_progress
@@ -36,15 +36,15 @@ INNER = SIDE - 2 * SHIFT
 LEAST_GREY = 0.8
 LEAST_COARSE = 0.4
 SLACK = 0.3
-NEAR = 5  # shifts that every pair is tried with: none, and one pixel up, down, left and right
 BATCH = 4096  # pairs that are looked at together, because pictures recur in them
-ROWS = 64  # pictures or pairs worked on at a time, which bounds memory
+ROWS = 32  # pictures or pairs worked on at a time, which bounds memory
 # Products are made in pieces of at most 2^18 multiplications, up to which OpenBLAS starts no threads: they
 # wait by spinning, which cost this search five times its processor time on a busy machine.
-PIECE_ROWS, PIECE_COLUMNS, PIECE_PICTURES = 40, 96, 10
+PIECE_ROWS, PIECE_COLUMNS, PIECE_PICTURES = 40, 80, 10
 # In a picture as a line of pixels, a window that is shifted is one that starts elsewhere.
 WINDOW = INNER * SIDE - 2 * SHIFT  # pixels from the window's first to its last one
 CENTRE = SHIFT * SIDE + SHIFT
+NONE, NEAR, ALL = slice(SHIFT, SHIFT + 1), slice(SHIFT - 1, SHIFT + 2), slice(None)  # how far it is shifted
 
 Pair = tuple[int, int, float]
 Pictures = Sequence[NDArray[np.uint8]]
@@ -109,24 +109,27 @@ def _mirror(images: Floats, width: int) -> Floats:
 
 def _find_equal(pictures: Pictures, means: Floats) -> Iterator[tuple[int, int]]:
     """Equal pictures; blank ones have nothing that could correlate."""
-    brightness = means.tolist()
-    times, first = Counter(brightness), dict[bytes, int]()
-    for index in (index for index, mean in enumerate(brightness) if times[mean] > 1):
-        earlier = first.setdefault(_pick(pictures, np.array([index])).tobytes(), index)
+    brightness, first = means.tolist(), dict[bytes, int]()
+    times = Counter(brightness)
+    indexes = [index for index, mean in enumerate(brightness) if times[mean] > 1]
+    for index, picture in zip(indexes, _pick(pictures, np.array(indexes, dtype=np.intp)), strict=True):
+        earlier = first.setdefault(picture.tobytes(), index)
         if earlier != index:
             yield earlier, index
 
 
 def _coarsen(pictures: Pictures) -> Coarse:
     cell = SIDE // GRID
-    # As a product, because sums over few values are slow: four lines of a plane make one of eight cells.
-    to_cells = (np.kron(np.ones((cell, 1)), np.kron(np.eye(GRID), np.ones((cell, 1)))) / cell**2).astype(np.float32)
-    pieces = [
-        part[start : start + PIECE_PICTURES].transpose(0, 3, 1, 2).reshape(-1, cell * SIDE).astype(np.float32) @ to_cells
-        for part in pictures
-        for start in range(0, len(part), PIECE_PICTURES)
-    ]
-    colours = np.concatenate([*pieces, np.empty((0, GRID), np.float32)]).reshape(-1, 3 * GRID**2)
+    in_cell = np.arange(cell * SIDE)[:, None] % SIDE // cell == np.arange(GRID)
+    to_cells = in_cell.astype(np.float32) / cell**2
+    colours = np.empty((sum(map(len, pictures)), 3 * GRID**2), dtype=np.float32)
+    rest = colours
+    for part in pictures:
+        for start in range(0, len(part), PIECE_PICTURES):
+            planes = part[start : start + PIECE_PICTURES].transpose(0, 3, 1, 2)
+            place, rest = np.split(rest, [len(planes)])
+            # As a product, because sums over few values are slow: four lines of a plane make one of eight cells.
+            np.matmul(planes.reshape(-1, cell * SIDE).astype(np.float32), to_cells, out=place.reshape(-1, GRID))
     means = colours.mean(axis=1)
     colours -= means[:, None]
     return Coarse(means, colours, np.sqrt(np.vecdot(colours, colours)))
@@ -135,12 +138,11 @@ def _coarsen(pictures: Pictures) -> Coarse:
 def _find_alike(coarse: Coarse, progress: Progress) -> Iterator[Candidates]:
     """Pairs that are alike in coarse grey, and then in coarse colours."""
     count = len(coarse.means)
-    grey = _normalise(coarse.colours.reshape(count, 3, GRID**2).mean(axis=1))
-    columns = _cut_columns(grey)
+    columns = _cut_columns(coarse.colours)
     waiting: list[Candidates] = []
     for start in range(0, count, PIECE_ROWS):
         progress("Looking for near-duplicates", start, count)
-        waiting.append(_find_candidates(grey, columns, start))
+        waiting.append(_find_candidates(columns, start))
         if sum(len(one.first) for one in waiting) >= BATCH or start + PIECE_ROWS >= count:
             pairs = _compare_colours(coarse, Candidates(*map(np.concatenate, zip(*waiting, strict=True))))
             yield pairs.select(pairs.coarse >= LEAST_COARSE)
@@ -148,19 +150,21 @@ def _find_alike(coarse: Coarse, progress: Progress) -> Iterator[Candidates]:
     progress("Looking for near-duplicates", count, count)
 
 
-def _cut_columns(grey: Floats) -> Floats:
-    """Pictures (n, 64) as columns, as they are and mirrored: (pieces, 2, 64, PIECE_COLUMNS), padded."""
-    columns = np.zeros((-(-len(grey) // PIECE_COLUMNS), 2, GRID**2, PIECE_COLUMNS), dtype=np.float32)
-    for place, start in zip(columns, range(0, len(grey), PIECE_COLUMNS), strict=True):
-        piece = grey[start : start + PIECE_COLUMNS]
-        place[0, :, : len(piece)], place[1, :, : len(piece)] = piece.T, _mirror(piece, GRID).T
+def _cut_columns(colours: Floats) -> Floats:
+    """Coarse grey of norm 1 as columns, as it is and mirrored: (pieces, 2, 64, PIECE_COLUMNS), padded."""
+    columns = np.zeros((-(-len(colours) // PIECE_COLUMNS), 2, GRID**2, PIECE_COLUMNS), dtype=np.float32)
+    for place, start in zip(columns, range(0, len(colours), PIECE_COLUMNS), strict=True):
+        grey = colours[start : start + PIECE_COLUMNS].reshape(-1, 3, GRID**2).sum(axis=1)
+        grey /= np.maximum(np.sqrt(np.vecdot(grey, grey)), 3e-3)[:, None]
+        place[0, :, : len(grey)], place[1, :, : len(grey)] = grey.T, _mirror(grey, GRID).T
     return columns
 
 
-def _find_candidates(grey: Floats, columns: Floats, start: int) -> Candidates:
+def _find_candidates(columns: Floats, start: int) -> Candidates:
     """PIECE_ROWS pictures from `start`, with later ones that are like them in coarse grey."""
-    skipped = start // PIECE_COLUMNS
-    correlation = grey[start : start + PIECE_ROWS] @ columns[skipped:]
+    skipped, offset = divmod(start, PIECE_COLUMNS)
+    rows = columns[skipped, 0, :, offset : offset + PIECE_ROWS].T.copy()
+    correlation = rows @ columns[skipped:]
     hits = np.flatnonzero(correlation >= LEAST_GREY)
     piece, mirrored, row, column = np.unravel_index(hits, correlation.shape)
     second = (piece + skipped) * PIECE_COLUMNS + column
@@ -186,72 +190,62 @@ def _compare_detail(pictures: Pictures, pairs: Candidates) -> Floats:
 
     Pairs too far from the threshold with a shift of up to one pixel are not shifted further.
     """
-    shown, places = np.unique(np.concatenate([pairs.first, pairs.second]), return_inverse=True)
-    first, second = np.split(places, 2)
-    detail = _extract_detail(pictures, shown)
-    scales = 1 / np.sqrt(np.maximum(_sum_windows(detail * detail), 1e-6))
+    shown = np.flatnonzero(np.bincount(np.concatenate([pairs.first, pairs.second])))
+    first, second = np.searchsorted(shown, pairs.first), np.searchsorted(shown, pairs.second)
+    detail, scales = _extract_detail(pictures, shown)
     inside = (np.arange(WINDOW) % SIDE < INNER).astype(np.float32)
-    down, right = np.transpose(_list_shifts())
-    starts = (down * SIDE + right).tolist()
     least = 2 * THRESHOLD - SLACK - pairs.coarse
     best = np.empty(len(first), dtype=np.float32)
     for mirrored, left in pairs.cut():
         others, scale = detail[second[left]], scales[second[left]]
         if mirrored:
             others, scale = _mirror(others, SIDE), scale[:, :, ::-1]
-        scale = scale[:, down, right] * scales[first[left], SHIFT, SHIFT, None]
         centres = detail[first[left], CENTRE : CENTRE + WINDOW] * inside
-        best[left] = _correlate(centres, others, scale[:, :NEAR], starts[:NEAR])
+        scale = scale * scales[first[left], SHIFT, SHIFT, None, None]
+        near = (_correlate(centres, others, scale, *shifts) for shifts in ((NEAR, NONE), (NONE, NEAR)))
+        best[left] = np.maximum(*near)
         kept = best[left] >= least[left]
-        further = _correlate(centres[kept], others[kept], scale[kept, NEAR:], starts[NEAR:])
-        best[left[kept]] = np.maximum(best[left[kept]], further)
+        best[left[kept]] = _correlate(centres[kept], others[kept], scale[kept], ALL, ALL)
     return best
 
 
-def _correlate(centres: Floats, others: Floats, scale: Floats, starts: list[int]) -> Floats:
-    """The best of the correlations with the windows that begin at `starts`."""
-    products = [np.vecdot(centres, others[:, start : start + WINDOW]) for start in starts]
-    best: Floats = (np.stack(products, axis=1) * scale).max(axis=1)
+def _correlate(centres: Floats, others: Floats, scale: Floats, down: slice, right: slice) -> Floats:
+    """Best correlation of each with windows of the other that are shifted so far."""
+    shape = (len(others), 2 * SHIFT + 1, 2 * SHIFT + 1, WINDOW)
+    step = others.itemsize
+    windows = as_strided(others, shape, (others.strides[0], SIDE * step, step, step), writeable=False)
+    products = np.vecdot(centres[:, None, None], windows[:, down, right]) * scale[:, down, right]
+    best: Floats = products.max(axis=(1, 2))
     return best
 
 
-def _list_shifts() -> list[tuple[int, int]]:
-    """All of up to SHIFT pixels down and right (SHIFT = none), nearest first."""
-    reach = range(2 * SHIFT + 1)
-    return sorted(product(reach, reach), key=lambda shift: (shift[0] - SHIFT) ** 2 + (shift[1] - SHIFT) ** 2)
-
-
-def _normalise(images: Floats) -> Floats:
-    norms = np.sqrt(np.vecdot(images, images))
-    normalised: Floats = images / np.maximum(norms, np.float32(1e-3))[:, None]
-    return normalised
-
-
-def _extract_detail(pictures: Pictures, shown: Indexes) -> Floats:
-    """Grey pictures (n, 1024), slightly smoothed, less their surroundings."""
+def _extract_detail(pictures: Pictures, shown: Indexes) -> tuple[Floats, Floats]:
+    """Grey pictures (n, 1024), slightly smoothed, less their surroundings; (n, 5, 5) what makes windows' norm 1."""
     fine, wide = _blur((0.25, 0.5, 0.25)), np.linalg.matrix_power(_blur((1 / 7,) * 7), 2)
     detail = np.empty((len(shown), SIDE, SIDE), dtype=np.float32)
+    scales = np.empty((len(shown), 2 * SHIFT + 1, 2 * SHIFT + 1), dtype=np.float32)
     for start in range(0, len(shown), ROWS):
         grey = _pick(pictures, shown[start : start + ROWS]).sum(axis=1, dtype=np.uint16) / np.float32(3)
-        detail[start : start + ROWS] = fine @ grey @ fine.T - wide @ grey @ wide.T
-    return detail.reshape(-1, SIDE**2)
+        piece = fine @ grey @ fine.T - wide @ grey @ wide.T
+        detail[start : start + ROWS] = piece
+        scales[start : start + ROWS] = 1 / np.sqrt(np.maximum(_sum_windows(piece * piece), 1e-6))
+    return detail.reshape(-1, SIDE**2), scales
 
 
 @cache
 def _blur(weights: tuple[float, ...]) -> Floats:
     """Matrix (32, 32) that convolves a column; the border is repeated."""
-    matrix = np.zeros((SIDE, SIDE), dtype=np.float32)
-    for row in range(SIDE):
-        for shift, weight in enumerate(weights):
-            matrix[row, np.clip(row + shift - len(weights) // 2, 0, SIDE - 1)] += weight
+    matrix, rows = np.zeros((SIDE, SIDE), dtype=np.float32), np.arange(SIDE)
+    for shift, weight in enumerate(weights):
+        matrix[rows, np.clip(rows + shift - len(weights) // 2, 0, SIDE - 1)] += weight
     return matrix
 
 
 def _sum_windows(images: Floats) -> Floats:
-    """Sums over the middle of images (n, 1024) and over the same window shifted, (n, 5, 5)."""
+    """Sums over the middle of images (n, 32, 32) and over the same window shifted, (n, 5, 5)."""
     shifts, columns = np.ogrid[: 2 * SHIFT + 1, :SIDE]
     window = ((columns >= shifts) & (columns < shifts + INNER)).astype(np.float32)
-    return np.asarray(window @ images.reshape(-1, SIDE, SIDE) @ window.T, dtype=np.float32)
+    return np.asarray(window @ images @ window.T, dtype=np.float32)
 
 
 def group_pairs(count: int, pairs: list[Pair]) -> list[int]:
