@@ -10,13 +10,13 @@ import gzip
 import io
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 import numpy as np
-from isal import igzip_threaded, isal_zlib
+from isal import igzip, isal_zlib
 from numpy.typing import NDArray
 
 from scones.data.unpickling import load_arrays
@@ -28,8 +28,6 @@ ROW = 3 * SIDE * SIDE
 # The official archive unpacks to 187 MB; whatever grows beyond this is a bomb, or not CIFAR-100.
 MOST_BYTES = 512 * 1024 * 1024
 MOST_MEMBERS = 64
-PIECE = 1 << 16  # bytes handed on at a time
-BLOCK = 1 << 16  # bytes unpacked at a time, by a thread that need not wait for those who read
 _HINT = "Get the archive again, from its official source."
 
 
@@ -61,7 +59,7 @@ def read_archive(path: Path) -> Archive:
         for member in _check_members(tar, path):
             pieces = _Pieces(cast(BinaryIO, tar.extractfile(member)))
             loaded[PurePosixPath(member.name).name] = load_arrays(
-                io.BufferedReader(pieces, PIECE), f"{path.name}:{member.name}"
+                io.BufferedReader(pieces, 1 << 16), f"{path.name}:{member.name}"
             )
     missing = [name for name in MEMBERS if name not in loaded]
     if missing:
@@ -99,7 +97,7 @@ class _Pieces(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data = self._stream.read(min(len(buffer), PIECE))
+        data = self._stream.read(min(len(buffer), 1 << 16))
         buffer[: len(data)] = data
         return len(data)
 
@@ -110,19 +108,20 @@ def _open_tar(path: Path) -> Iterator[tarfile.TarFile]:
         with path.open("rb") as file:
             zipped = file.read(2) == b"\x1f\x8b"
             file.seek(0)
-            # Checks length and CRC to the end, which tarfile's own gzip stream does not; unpacks in a thread.
-            unzip: Any = igzip_threaded.open
-            with unzip(file, block_size=BLOCK) if zipped else nullcontext(file) as unzipped:
-                stream = _Bounded(unzipped)
-                with tarfile.open(fileobj=cast(BinaryIO, stream), mode="r|", bufsize=PIECE) as tar:
-                    yield tar
-                    while stream.read(PIECE):
-                        pass
+            # GzipFile checks length and CRC to the end, which tarfile's own gzip stream does not.
+            unzip: Any = igzip.GzipFile
+            stream = _Bounded(unzip(fileobj=file) if zipped else file)
+            with tarfile.open(fileobj=cast(BinaryIO, stream), mode="r|", bufsize=1 << 16) as tar:
+                yield tar
+                while stream.read(1 << 16):
+                    pass
     except DataError as error:
         named = error.message if error.message.startswith(path.name) else f"{path.name} {error.message}"
         raise DataError(named, error.hint or _HINT) from error
     except FileNotFoundError:
-        raise DataError(f"There is no archive at {path}.") from None
+        raise DataError(
+            f"There is no archive at {path}.", "Name a file, a URL, or --source sample."
+        ) from None
     except (
         tarfile.TarError,
         EOFError,

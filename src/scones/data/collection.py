@@ -29,8 +29,8 @@ class Collection:
     """n pictures.
 
     `splits[i]` is "train", "test", or "" where the source has no splits; `sizes[i]` is (width, height);
-    `thumbnails` are (n, 32, 32, 3) uint8 in parts, for the search of near-duplicates, none if there can be none;
-    `read(start, stop)` gives the bytes of those image files.
+    `thumbnails` are (n, 32, 32, 3) uint8, in parts, for the search of near-duplicates; without parts there
+    are none to be found; `read(start, stop)` gives the bytes of those image files.
     """
 
     source: dict[str, Any]

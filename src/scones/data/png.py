@@ -36,7 +36,8 @@ def encode_pngs(pixels: NDArray[np.uint8]) -> Iterator[bytes]:
     before = b"IDAT\x78\x01" + struct.pack("<BHH", 1, size, ~size & 0xFFFF)
     start = _encode_start(width, height) + _pack(len(before) - 4 + size + 4) + before
     checked = crc32(before)
-    for data in lines.reshape(count, size):
+    for line in lines.reshape(count, size):
+        data = line.data
         check = _pack(adler32(data))
         yield b"".join((start, data, check, _pack(crc32(check, crc32(data, checked))), _END))
 

@@ -118,19 +118,21 @@ def _list_images(
     collection: Collection, splits: list[str], groups: list[int], digests: list[str]
 ) -> tuple[Image, ...]:
     """The rows of images.csv, by split and file name; groups are numbered as they come."""
-    columns = (map(SPLITS.index, splits), collection.names, collection.labels.tolist(), digests, collection.sizes)
+    ranks, labels = map(SPLITS.index, splits), collection.labels.tolist()
+    rows = zip(ranks, collection.names, labels, digests, collection.sizes, groups, strict=True)
     number: dict[int, int] = {}
     return tuple(
         Image(
-            SPLITS[split],
-            label,
-            collection.classes[label],
-            name,
-            digest,
-            *size,
-            number.setdefault(group, len(number)),
+            split=SPLITS[rank],
+            label=label,
+            class_name=collection.classes[label],
+            file=name,
+            sha256=digest,
+            width=width,
+            height=height,
+            group=number.setdefault(group, len(number)),
         )
-        for split, name, label, digest, size, group in sorted(zip(*columns, groups, strict=True))
+        for rank, name, label, digest, (width, height), group in sorted(rows)
     )
 
 

@@ -37,7 +37,7 @@ LEAST_GREY = 0.8
 LEAST_COARSE = 0.4
 SLACK = 0.3
 BATCH = 4096  # pairs that are looked at together, because pictures recur in them
-ROWS = 32  # pictures or pairs worked on at a time, which bounds memory
+ROWS = 40  # pictures or pairs worked on at a time, which bounds memory
 # Products are made in pieces of at most 2^18 multiplications, up to which OpenBLAS starts no threads: they
 # wait by spinning, which cost this search five times its processor time on a busy machine.
 PIECE_ROWS, PIECE_COLUMNS, PIECE_PICTURES = 40, 80, 10
@@ -53,7 +53,7 @@ Indexes = NDArray[np.intp]
 
 
 class Coarse(NamedTuple):
-    """Pictures as 8x8 cells: the mean of each, how its cells' colours (n, 192) deviate from it, and their norm."""
+    """Pictures of 8x8 cells: their mean, how their colours (n, 192) deviate from it, and the norm of that."""
 
     means: Floats
     colours: Floats
@@ -69,13 +69,13 @@ class Candidates(NamedTuple):
     coarse: Floats
 
     def select(self, chosen: NDArray[np.bool]) -> Candidates:
-        return Candidates(*(part[chosen] for part in self))
+        return Candidates(self.first[chosen], self.second[chosen], self.mirrored[chosen], self.coarse[chosen])
 
-    def cut(self) -> Iterator[tuple[bool, Indexes]]:
-        """Positions of up to ROWS pairs, either all mirrored or none."""
+    def cut(self, size: int) -> Iterator[tuple[bool, Indexes]]:
+        """Positions of up to `size` pairs, either all mirrored or none."""
         for mirrored in (False, True):
             chosen = np.flatnonzero(self.mirrored == mirrored)
-            yield from ((mirrored, chosen[start : start + ROWS]) for start in range(0, len(chosen), ROWS))
+            yield from ((mirrored, chosen[start : start + size]) for start in range(0, len(chosen), size))
 
 
 def find_twins(pictures: Pictures, progress: Progress = ignore_progress) -> list[Pair]:
@@ -108,7 +108,10 @@ def _mirror(images: Floats, width: int) -> Floats:
 
 
 def _find_equal(pictures: Pictures, means: Floats) -> Iterator[tuple[int, int]]:
-    """Equal pictures; blank ones have nothing that could correlate."""
+    """Equal pictures; blank ones have nothing that could correlate.
+
+    Looked for among those of equal mean, which equal pictures have: sums of whole numbers are exact.
+    """
     brightness, first = means.tolist(), dict[bytes, int]()
     times = Counter(brightness)
     indexes = [index for index, mean in enumerate(brightness) if times[mean] > 1]
@@ -128,8 +131,9 @@ def _coarsen(pictures: Pictures) -> Coarse:
         for start in range(0, len(part), PIECE_PICTURES):
             planes = part[start : start + PIECE_PICTURES].transpose(0, 3, 1, 2)
             place, rest = np.split(rest, [len(planes)])
-            # As a product, because sums over few values are slow: four lines of a plane make one of eight cells.
-            np.matmul(planes.reshape(-1, cell * SIDE).astype(np.float32), to_cells, out=place.reshape(-1, GRID))
+            # As a product, because sums over few values are slow: four lines of a plane make eight cells.
+            lines = planes.reshape(-1, cell * SIDE).astype(np.float32)
+            np.matmul(lines, to_cells, out=place.reshape(-1, GRID))
     means = colours.mean(axis=1)
     colours -= means[:, None]
     return Coarse(means, colours, np.sqrt(np.vecdot(colours, colours)))
@@ -174,7 +178,7 @@ def _find_candidates(columns: Floats, start: int) -> Candidates:
 
 def _compare_colours(coarse: Coarse, pairs: Candidates) -> Candidates:
     """Correlation of coarse colours, less their distance / 100."""
-    for mirrored, piece in pairs.cut():
+    for mirrored, piece in pairs.cut(4 * ROWS):
         first, second = pairs.first[piece], pairs.second[piece]
         a, b = coarse.colours[first], coarse.colours[second]
         products = np.vecdot(a, _mirror(b, GRID) if mirrored else b)
@@ -196,7 +200,7 @@ def _compare_detail(pictures: Pictures, pairs: Candidates) -> Floats:
     inside = (np.arange(WINDOW) % SIDE < INNER).astype(np.float32)
     least = 2 * THRESHOLD - SLACK - pairs.coarse
     best = np.empty(len(first), dtype=np.float32)
-    for mirrored, left in pairs.cut():
+    for mirrored, left in pairs.cut(ROWS):
         others, scale = detail[second[left]], scales[second[left]]
         if mirrored:
             others, scale = _mirror(others, SIDE), scale[:, :, ::-1]
@@ -220,7 +224,7 @@ def _correlate(centres: Floats, others: Floats, scale: Floats, down: slice, righ
 
 
 def _extract_detail(pictures: Pictures, shown: Indexes) -> tuple[Floats, Floats]:
-    """Grey pictures (n, 1024), slightly smoothed, less their surroundings; (n, 5, 5) what makes windows' norm 1."""
+    """Grey pictures (n, 1024), slightly smoothed, less their surroundings, and 1 / their windows' norms."""
     fine, wide = _blur((0.25, 0.5, 0.25)), np.linalg.matrix_power(_blur((1 / 7,) * 7), 2)
     detail = np.empty((len(shown), SIDE, SIDE), dtype=np.float32)
     scales = np.empty((len(shown), 2 * SHIFT + 1, 2 * SHIFT + 1), dtype=np.float32)
