@@ -8,9 +8,9 @@ busy machine slows all of them alike; times are without interpreter start and im
 
     two_wheelers   `notebook`: unpack, unpickle, loop over the rows, matplotlib.imsave each. `stage`: the
                    same images, and near-duplicates, split, checksums, manifests and atomic replacement.
-                   Peak memory: of the process, and what it grew by after its imports. The growth is what can be
-                   held against the archive's size, for no Python process with NumPy is as small as twice its
-                   3.7 MB; the whole process is held against the CIFAR-sized archive's. Written to memory
+                   Peak memory: of the process, and what it grew by after its imports. The growth is what can
+                   be held against the archive's size, for no Python process with NumPy is as small as twice
+                   its 3.7 MB; the whole process is held against the CIFAR-sized one. Written to memory
                    (/dev/shm), and `on_disk`: there, making 1,200 new files can take several times as long as
                    all the rest, for either way.
     cifar_sized    an archive of ROWS generated rows that packs as badly as the real one (ratio 0.9), staged

@@ -9,9 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -30,8 +28,6 @@ ROW = 3 * SIDE * SIDE
 # The official archive unpacks to 187 MB; whatever grows beyond this is a bomb, or not CIFAR-100.
 MOST_BYTES = 512 * 1024 * 1024
 MOST_MEMBERS = 64
-PIECE = 1 << 16  # bytes handed on at a time
-BLOCK, AHEAD = 1 << 17, 2  # bytes unpacked at a time, and how often ahead
 _HINT = "Get the archive again, from its official source."
 
 
@@ -63,7 +59,7 @@ def read_archive(path: Path) -> Archive:
         for member in _check_members(tar, path):
             pieces = _Pieces(cast(BinaryIO, tar.extractfile(member)))
             loaded[PurePosixPath(member.name).name] = load_arrays(
-                io.BufferedReader(pieces, PIECE), f"{path.name}:{member.name}"
+                io.BufferedReader(pieces, 1 << 16), f"{path.name}:{member.name}"
             )
     missing = [name for name in MEMBERS if name not in loaded]
     if missing:
@@ -74,26 +70,20 @@ def read_archive(path: Path) -> Archive:
 
 
 class _Bounded:
-    """A stream that refuses to grow beyond MOST_BYTES, and that tells its damage as such to all readers.
+    """A stream that refuses to grow beyond MOST_BYTES, and that tells its damage as such to all readers."""
 
-    A thread reads (and unpacks) ahead of those who use the blocks.
-    """
-
-    def __init__(self, stream: BinaryIO, pool: ThreadPoolExecutor) -> None:
-        self._submit: Callable[[], Future[bytes]] = lambda: pool.submit(stream.read, BLOCK)
-        self._ahead = deque(self._submit() for _ in range(AHEAD))
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
         self._left = MOST_BYTES
 
-    def read(self, _: int = BLOCK) -> bytes:
-        """The next block, whatever size is asked for, which tarfile does not mind."""
+    def read(self, size: int) -> bytes:
         try:
-            data = self._ahead.popleft().result()
+            data = self._stream.read(size)
         except (EOFError, gzip.BadGzipFile, isal_zlib.error) as error:  # type: ignore[misc]
             raise DataError(f"is truncated or damaged: {error}.") from error
         self._left -= len(data)
         if self._left < 0:
             raise DataError(f"unpacks to more than {MOST_BYTES >> 20} MiB, more than CIFAR-100 can.")
-        self._ahead.append(self._submit())
         return data
 
 
@@ -107,7 +97,7 @@ class _Pieces(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data = self._stream.read(min(len(buffer), PIECE))
+        data = self._stream.read(min(len(buffer), 1 << 16))
         buffer[: len(data)] = data
         return len(data)
 
@@ -120,19 +110,16 @@ def _open_tar(path: Path) -> Iterator[tarfile.TarFile]:
             file.seek(0)
             # GzipFile checks length and CRC to the end, which tarfile's own gzip stream does not.
             unzip: Any = igzip.GzipFile
-            with ThreadPoolExecutor(1) as pool:
-                stream = _Bounded(unzip(fileobj=file) if zipped else file, pool)
-                with tarfile.open(fileobj=cast(BinaryIO, stream), mode="r|", bufsize=PIECE) as tar:
-                    yield tar
-                    while stream.read():
-                        pass
+            stream = _Bounded(unzip(fileobj=file) if zipped else file)
+            with tarfile.open(fileobj=cast(BinaryIO, stream), mode="r|", bufsize=1 << 16) as tar:
+                yield tar
+                while stream.read(1 << 16):
+                    pass
     except DataError as error:
         named = error.message if error.message.startswith(path.name) else f"{path.name} {error.message}"
         raise DataError(named, error.hint or _HINT) from error
     except FileNotFoundError:
-        raise DataError(
-            f"There is no archive at {path}.", "Name a file, a URL, or --source sample."
-        ) from None
+        raise DataError(f"There is no archive at {path}.") from None
     except (
         tarfile.TarError,
         EOFError,

@@ -62,23 +62,19 @@ def fetch_archive(
     if sha256 and not re.fullmatch("[0-9a-fA-F]{64}", sha256):
         raise UsageError(f"{sha256!r} is no SHA-256.", "Give its 64 hexadecimal digits.")
     url = official.url if source == "cifar100" else source
-    if path := find_file(url):
+    scheme = urlsplit(url).scheme
+    if scheme in ("http", "https"):
+        _check_scheme(url, sha256)
+        path = official.cached(cache_dir) if url == official.url else _name_in_cache(url, cache_dir)
+        sums = _fetch(url, path, sha256, progress, official if url == official.url else None)
+    else:
+        path = Path(url2pathname(urlsplit(url).path) if scheme == "file" else url).expanduser()
         sums = _compute_checksums(path)
         _check(sums, path.name, sha256, None)
-        return path, {"kind": "cifar100", "name": path.name, "sha256": sums.sha256, "bytes": sums.size}
-    _check_scheme(url, sha256)
-    path = official.cached(cache_dir) if url == official.url else _name_in_cache(url, cache_dir)
-    sums = _fetch(url, path, sha256, progress, official if url == official.url else None)
-    origin = {"kind": "cifar100", "name": path.name, "url": _strip_secrets(url)}
-    return path, origin | {"sha256": sums.sha256, "bytes": sums.size}
-
-
-def find_file(source: str) -> Path | None:
-    """Where a source lies that is a path or a file:// URL."""
-    parts = urlsplit(source)
-    if source == "cifar100" or parts.scheme in ("http", "https"):
-        return None
-    return Path(url2pathname(parts.path) if parts.scheme == "file" else source).expanduser()
+    description: dict[str, Any] = {"kind": "cifar100", "name": path.name}
+    if scheme in ("http", "https"):
+        description = {"kind": "cifar100", "name": path.name, "url": _strip_secrets(url)}
+    return path, description | {"sha256": sums.sha256, "bytes": sums.size}
 
 
 def is_reachable(url: str, seconds: float) -> bool:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 from scones.data.archive import read_archive
 from scones.data.cifar import select_rows
 from scones.data.collection import Collection, Progress
-from scones.data.download import CIFAR100, Official, fetch_archive, find_file, is_reachable
+from scones.data.download import CIFAR100, Official, fetch_archive, is_reachable
 from scones.data.folder import read_folder
 from scones.data.sample import draw_sample
 from scones.errors import UsageError
@@ -49,14 +47,6 @@ def collect(
         return read_folder(
             Path(source.removeprefix("folder:")).expanduser(), classes, skip_unreadable, progress
         )
-    fetch = partial(fetch_archive, source, cache_dir, sha256, progress, official)
-    path = find_file(source)
-    if sha256 or not path:
-        path, description = fetch()
-        progress("Reading the archive", 0, 0)
-        return select_rows(read_archive(path), classes, description)
+    path, description = fetch_archive(source, cache_dir, sha256, progress, official)
     progress("Reading the archive", 0, 0)
-    with ThreadPoolExecutor(1) as pool:  # with nothing to compare it with, the checksum can come later
-        fetched = pool.submit(fetch)
-        archive = read_archive(path)
-        return select_rows(archive, classes, fetched.result()[1])
+    return select_rows(read_archive(path), classes, description)

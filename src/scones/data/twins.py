@@ -37,7 +37,7 @@ LEAST_GREY = 0.8
 LEAST_COARSE = 0.4
 SLACK = 0.3
 BATCH = 4096  # pairs that are looked at together, because pictures recur in them
-ROWS = 32  # pictures or pairs worked on at a time, which bounds memory
+ROWS = 40  # pictures or pairs worked on at a time, which bounds memory
 # Products are made in pieces of at most 2^18 multiplications, up to which OpenBLAS starts no threads: they
 # wait by spinning, which cost this search five times its processor time on a busy machine.
 PIECE_ROWS, PIECE_COLUMNS, PIECE_PICTURES = 40, 80, 10
