@@ -111,9 +111,9 @@ def _open_tar(path: Path) -> Iterator[tarfile.TarFile]:
             # GzipFile checks length and CRC to the end, which tarfile's own gzip stream does not.
             unzip: Any = igzip.GzipFile
             stream = _Bounded(unzip(fileobj=file) if zipped else file)
-            with tarfile.open(fileobj=cast(BinaryIO, stream), mode="r|", bufsize=1 << 18) as tar:
+            with tarfile.open(fileobj=cast(BinaryIO, stream), mode="r|", bufsize=1 << 16) as tar:
                 yield tar
-                while stream.read(1 << 18):
+                while stream.read(1 << 16):
                     pass
     except DataError as error:
         named = error.message if error.message.startswith(path.name) else f"{path.name} {error.message}"

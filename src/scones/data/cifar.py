@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -19,34 +20,31 @@ def select_rows(archive: Archive, classes: Sequence[str], source: dict[str, Any]
     Raises UsageError for names the archive does not have.
     """
     wanted = find_classes(classes, archive.classes)
-    train, test = (np.flatnonzero(np.isin(rows.labels, wanted)) for rows in (archive.train, archive.test))
-    images = np.empty((len(train) + len(test), SIDE, SIDE, 3), dtype=np.uint8)
-    _copy_images(archive.train, train, images[: len(train)])
-    _copy_images(archive.test, test, images[len(train) :])
     new_label = np.full(len(archive.classes), -1)
     new_label[wanted] = np.arange(len(wanted))
+    kept = [(rows, np.flatnonzero(new_label[rows.labels] >= 0)) for rows in (archive.train, archive.test)]
+    train, test = (_view_images(rows, chosen) for rows, chosen in kept)
+
+    def read(start: int, stop: int) -> Iterator[bytes]:
+        first, last = (max(0, index - len(train)) for index in (start, stop))
+        return chain(encode_pngs(train[start:stop]), encode_pngs(test[first:last]))
+
     return Collection(
         source=source,
         classes=tuple(classes),
-        names=[_name_png(rows.names[row]) for rows, kept in _pair(archive, train, test) for row in kept],
-        labels=np.concatenate([new_label[rows.labels[kept]] for rows, kept in _pair(archive, train, test)]),
+        names=[_name_png(rows.names[row]) for rows, chosen in kept for row in chosen.tolist()],
+        labels=np.concatenate([new_label[rows.labels[chosen]] for rows, chosen in kept]),
         splits=["train"] * len(train) + ["test"] * len(test),
-        sizes=[(SIDE, SIDE)] * len(images),
-        thumbnails=images,
-        read=lambda start, stop: encode_pngs(images[start:stop]),
+        sizes=[(SIDE, SIDE)] * (len(train) + len(test)),
+        thumbnails=[train, test],
+        read=read,
     )
 
 
-def _pair(
-    archive: Archive, train: NDArray[np.int64], test: NDArray[np.int64]
-) -> list[tuple[Rows, NDArray[np.int64]]]:
-    return [(archive.train, train), (archive.test, test)]
-
-
-def _copy_images(rows: Rows, kept: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
-    for channel in range(3):  # planes to interleaved, one plane at a time to spare memory
-        start = channel * SIDE * SIDE
-        out[..., channel] = rows.pixels[kept, start : start + SIDE * SIDE].reshape(-1, SIDE, SIDE)
+def _view_images(rows: Rows, chosen: NDArray[np.intp]) -> NDArray[np.uint8]:
+    """(n, 32, 32, 3), of planes as they lie in the archive; copied only if most of it can then be let go."""
+    pixels = rows.pixels if len(chosen) == len(rows.pixels) else rows.pixels[chosen]
+    return pixels.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
 
 
 def _name_png(name: str) -> str:

@@ -29,8 +29,8 @@ class Collection:
     """n pictures.
 
     `splits[i]` is "train", "test", or "" where the source has no splits; `sizes[i]` is (width, height);
-    `thumbnails` is (n, 32, 32, 3) uint8 for the search of near-duplicates, or None if there can be none;
-    `read(start, stop)` gives the bytes of those image files.
+    `thumbnails` are (n, 32, 32, 3) uint8, in parts, for the search of near-duplicates; without parts there
+    are none to be found; `read(start, stop)` gives the bytes of those image files.
     """
 
     source: dict[str, Any]
@@ -39,7 +39,7 @@ class Collection:
     labels: NDArray[np.int64]
     splits: list[str]
     sizes: list[tuple[int, int]]
-    thumbnails: NDArray[np.uint8] | None
+    thumbnails: list[NDArray[np.uint8]]
     read: Callable[[int, int], Iterable[bytes]]
 
 

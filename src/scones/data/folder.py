@@ -74,7 +74,7 @@ def read_folder(
         labels=np.array([label for label, _ in good], dtype=np.int64),
         splits=[""] * len(good),
         sizes=[photo.size for photo in photos],
-        thumbnails=np.stack([photo.thumbnail for photo in photos]) if photos else None,
+        thumbnails=[np.stack([photo.thumbnail for photo in photos])] if photos else [],
         read=lambda start, stop: map(_read_photo, photos[start:stop]),
     )
 

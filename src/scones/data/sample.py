@@ -40,7 +40,7 @@ def draw_sample(classes: Sequence[str], seed: int, size: int, note: str, progres
         labels=np.array([label for label, _ in numbers], dtype=np.int64),
         splits=["train" if number < TRAIN else "test" for _, number in numbers],
         sizes=[(size, size)] * len(numbers),
-        thumbnails=None,
+        thumbnails=[],
         read=lambda start, stop: files[start:stop],
     )
 

@@ -23,6 +23,8 @@ def choose_part(
     shares = {label: max(1, round(fraction * count)) for label, count in Counter(labels).items()}
     chosen = [False] * len(names)
     for indexes in sorted(members.values(), key=lambda indexes: _rank(names, indexes, seed)):
+        if not any(shares.values()):
+            break
         need = [labels[index] for index in indexes]
         if all(shares[label] >= need.count(label) for label in need):
             for index in indexes:
@@ -32,5 +34,5 @@ def choose_part(
 
 
 def _rank(names: Sequence[str], indexes: Sequence[int], seed: int) -> bytes:
-    first = min(names[index] for index in indexes)
+    first = min(map(names.__getitem__, indexes))
     return hashlib.sha256(f"{seed}:{first}".encode()).digest()

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -23,7 +23,7 @@ from scones.errors import DataError, SconesError
 
 VALIDATION = 0.1  # of what is for training
 TEST = 0.2  # of a source that has no test split
-BATCH = 64  # images read at a time
+BATCH = 32  # images read at a time
 
 
 def stage(
@@ -85,20 +85,28 @@ def _write(collection: Collection, folder: Path, seed: int, progress: Progress) 
 
 def _write_files(collection: Collection, folder: Path, splits: list[str], progress: Progress) -> list[str]:
     """Write every image; returns their SHA-256."""
-    for split in SPLITS:
-        (folder / split).mkdir()
     count, digests = len(collection.names), []
-    for start in range(0, count, BATCH):
-        for index, content in enumerate(collection.read(start, min(start + BATCH, count)), start):
-            _write_file(f"{folder}/{splits[index]}/{collection.names[index]}", content)
-            digests.append(hashlib.sha256(content).hexdigest())
-        progress("Writing images", len(digests), count)
+    with ExitStack() as stack:
+        folders = {split: _make_folder(folder / split, stack) for split in SPLITS}
+        for start in range(0, count, BATCH):
+            for index, content in enumerate(collection.read(start, min(start + BATCH, count)), start):
+                _write_file(collection.names[index], folders[splits[index]], content)
+                digests.append(hashlib.sha256(content).hexdigest())
+            progress("Writing images", len(digests), count)
     return digests
 
 
-def _write_file(path: str, content: bytes) -> None:
-    """Write a new file; three times as fast as open() for thumbnails."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+def _make_folder(path: Path, stack: ExitStack) -> int:
+    """Make a folder and open it, for writing into it without looking for it again each time."""
+    path.mkdir()
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    stack.callback(os.close, handle)
+    return handle
+
+
+def _write_file(name: str, folder: int, content: bytes) -> None:
+    """Write a new file; several times as fast as open() for thumbnails."""
+    handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=folder)
     try:
         while content:
             content = content[os.write(handle, content) :]
@@ -110,26 +118,27 @@ def _list_images(
     collection: Collection, splits: list[str], groups: list[int], digests: list[str]
 ) -> tuple[Image, ...]:
     """The rows of images.csv, by split and file name; groups are numbered as they come."""
-    order = sorted(range(len(splits)), key=lambda i: (SPLITS.index(splits[i]), collection.names[i]))
-    number = {group: count for count, group in enumerate(dict.fromkeys(groups[i] for i in order))}
-    labels = collection.labels.tolist()
+    ranks, labels = map(SPLITS.index, splits), collection.labels.tolist()
+    rows = zip(ranks, collection.names, labels, digests, collection.sizes, groups, strict=True)
+    number: dict[int, int] = {}
     return tuple(
         Image(
-            splits[i],
-            labels[i],
-            collection.classes[labels[i]],
-            collection.names[i],
-            digests[i],
-            *collection.sizes[i],
-            number[groups[i]],
+            split=SPLITS[rank],
+            label=label,
+            class_name=collection.classes[label],
+            file=name,
+            sha256=digest,
+            width=width,
+            height=height,
+            group=number.setdefault(group, len(number)),
         )
-        for i in order
+        for rank, name, label, digest, (width, height), group in sorted(rows)
     )
 
 
 def _group(collection: Collection, progress: Progress) -> list[int]:
     count = len(collection.names)
-    if collection.thumbnails is None:
+    if not collection.thumbnails:
         return list(range(count))
     return group_pairs(count, find_twins(collection.thumbnails, progress))
 

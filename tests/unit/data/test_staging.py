@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import os
 import pickle
@@ -21,6 +23,7 @@ import pytest
 from PIL import Image
 
 from scones.data import read_dataset, stage
+from scones.data.dataset import COLUMNS
 from scones.errors import DataError, UsageError
 
 Make = Callable[..., Path]
@@ -101,6 +104,16 @@ def test_near_duplicates_stay_on_one_side(make_archive: Make, split_of: SplitOf,
         assert one.split == two.split
     assert [image.file for image in dataset.twins_in_training()] == ["test_0001.png"]
     assert dataset.counts()["validation"] == {"bicycle": 2, "motorcycle": 2}
+
+
+def test_names_that_need_quotes_in_a_table(make_archive: Make, split_of: SplitOf, tmp_path: Path) -> None:
+    names = [f'a "{number}", b.png'.encode() for number in range(80)]
+    train = split_of(1, 20, "train") | {b"filenames": names}
+    dataset = stage_to(tmp_path / "set", make_archive(train=train))
+    assert dataset == read_dataset(tmp_path / "set")
+    expected = io.StringIO(newline="")
+    csv.writer(expected, lineterminator="\n").writerows([COLUMNS, *dataset.images])
+    assert (tmp_path / "set" / "images.csv").read_bytes() == expected.getvalue().encode()
 
 
 RUN = "import sys; from pathlib import Path; from scones.data import stage; "

@@ -56,18 +56,19 @@ def shrink(images: list[Image.Image]) -> NDArray[np.uint8]:
 def test_finds_altered_copies_and_nothing_else(alter: object) -> None:
     images = draw_pictures(300)
     images += [alter(image) for image in images[:10]]  # type: ignore[operator]
-    assert {(i, j) for i, j, _ in find_twins(shrink(images))} == {(index, 300 + index) for index in range(10)}
+    found = find_twins([shrink(images[:-4]), shrink(images[-4:])])
+    assert {(i, j) for i, j, _ in found} == {(index, 300 + index) for index in range(10)}
 
 
 def test_blank_pictures() -> None:
     grey = np.full((32, 32, 3), 90, np.uint8)
     black = np.zeros((32, 32, 3), np.uint8)
-    assert find_twins(np.stack([grey, black, grey])) == [(0, 2, 1.0)]
+    assert find_twins([np.stack([grey, black]), grey[None]]) == [(0, 2, 1.0)]
 
 
 def test_none_and_one() -> None:
-    assert find_twins(np.zeros((0, 32, 32, 3), np.uint8)) == []
-    assert find_twins(np.zeros((1, 32, 32, 3), np.uint8)) == []
+    assert find_twins([np.zeros((0, 32, 32, 3), np.uint8)]) == []
+    assert find_twins([np.zeros((1, 32, 32, 3), np.uint8)]) == []
 
 
 def test_groups_link_pairs() -> None:
