@@ -43,6 +43,7 @@ from scones.model.calibration import measure_calibration_error
 from scones.model.dataset import Dataset, Split, load_staged
 from scones.model.evaluation import evaluate_answers
 from scones.model.recipe import QUICK, Recipe
+from scones.model.threads import wait_passively
 
 HERE = Path(__file__).parent
 DATA = HERE.parent / ".scones" / "benchmark" / "data"
@@ -112,6 +113,7 @@ KINDS = {"seeds": "default", "timed": "timed", "quick": "quick", "folds": "fold"
 
 def run_all(kind: str, numbers: str, jobs: int) -> None:
     """Runs that are still missing, `jobs` at a time; the cores are shared among them."""
+    wait_passively()  # the runs below inherit it
     first, _, last = numbers.partition("-")
     threads = max(1, (os.cpu_count() or 1) // jobs)
 

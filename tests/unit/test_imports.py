@@ -31,6 +31,7 @@ ALLOWED = {
     "scones.cli.model": {"click", "rich"},
     "scones.model": set(),
     "scones.model.recipe": set(),
+    "scones.model.threads": set(),
     "scones.model.pixels": {"numpy", "PIL"},
     "scones.model.dataset": {"numpy", "PIL"},
     "scones.model.evaluation": {"numpy", "PIL"},

@@ -51,7 +51,9 @@ def train(place: Path, out: Path, seed: int | None, quick: bool, epochs: int | N
     """
     from scones.model.dataset import check_classes, load_staged
     from scones.model.recipe import parse_hyperparameters
+    from scones.model.threads import wait_passively
 
+    wait_passively()
     settings = read_settings(seed=seed)
     given = {"quick": str(quick), "seed": str(settings.seed)} | ({"epochs": str(epochs)} if epochs else {})
     recipe, _, _ = parse_hyperparameters(given)

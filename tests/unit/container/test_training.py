@@ -41,13 +41,17 @@ def test_metric_definitions_find_their_values(finished: Any) -> None:
         assert all(0 <= float(value) < 10 for value in found)
 
 
-def test_the_built_in_algorithm_s_inputs_work(job: Job, run_job: Run) -> None:
+def test_the_built_in_algorithm_s_inputs_work(
+    job: Job, run_job: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_DISPLAY_ENV", "VERBOSE")
     base = job(
         listed=True, epochs="1", num_classes="2", num_training_samples="1000", image_shape="3,32,32",
         learning_rate="0.1", mini_batch_size="8", num_layers="152",
     )  # fmt: skip
     done = run_job(base)
     assert done.code == 0, done.errors
+    assert "GOMP_SPINCOUNT = '0'" in done.errors, "threads that spin slow a busy machine down"
     assert "without use for this algorithm: num_layers" in done.output
     assert "0.1 is meant for SGD" in done.output
     assert "num_training_samples is 1000; there are 16" in done.output
