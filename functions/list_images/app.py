@@ -59,10 +59,15 @@ def list_keys(bucket: str, request: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def find_photo(bucket: str, key: str) -> dict[str, str]:
-    """A missing photo stays in the batch: it ends as InvalidImage like any other."""
+    """A photo that is missing or may not be read stays in the batch: it fails there like any other.
+
+    A failure of S3's is raised: without its ETag a photo would be another check-in, and get a second order.
+    """
     try:
         return describe_photo(bucket, key, client().head_object(Bucket=bucket, Key=key)["ETag"])
-    except ClientError:
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
+            raise
         return describe_photo(bucket, key, "")
 
 

@@ -91,8 +91,10 @@ class Durability:
             try:
                 self._journal.touch_all()
                 self._journal.save(lazy=True)
-            except (StorageFull, RuntimeError) as error:  # the next sweep tries again
+            except StorageFull as error:
                 logger.warning("%s", error)
+            except Exception:  # nobody awaits this: it must not end while the cloud runs
+                logger.exception("A sweep failed; the next one tries again.")
             took = time.monotonic() - began
 
     def close(self) -> None:

@@ -22,6 +22,8 @@ from local_cloud.errors import CorruptState, StorageFull
 from local_cloud.tracking import GONE, Parts, Shape, Touched, find_shape
 
 FORMAT = 1
+NAMES = ("utf-8", "surrogatepass")
+"""The encoding of the rows' names."""
 BLOB_BYTES = 4096
 """Longer byte strings (a function's code) are kept once, under their digest."""
 
@@ -113,25 +115,30 @@ class Journal:
                     self._pending[*place, part] = None
                 continue
             version = shape.version(part, value)
-            if version is not None and known.get(part) == version:
-                continue
-            data = self._encode(value)
-            version = version or _digest(data)
-            if known.get(part) != version:
-                known[part] = version
-                self._pending[*place, part] = data
+            if version is None or known.get(part) != version:
+                data = self._encode(value)
+                version = version or _digest(data)
+                if known.get(part) != version:
+                    known[part] = version
+                    self._pending[*place, part] = data
             if shape.is_final(version):
                 final.add(key)
+        if entry is GONE:
+            del self._known[place]
 
     def _write(self) -> None:
-        gone = [row for row, data in self._pending.items() if data is None]
-        kept = [(*row, data, zlib.crc32(data)) for row, data in self._pending.items() if data is not None]
+        # As bytes, because a name out of JSON may hold half of a surrogate pair.
+        rows = [((*row[:3], row[3].encode(*NAMES)), data) for row, data in self._pending.items()]
+        gone = [row for row, data in rows if data is None]
+        kept = [(*row, data, zlib.crc32(data)) for row, data in rows if data is not None]
         try:
             with self._database as database:
                 database.executemany("INSERT OR IGNORE INTO blob VALUES (?, ?)", self._pending_blobs.items())
-                database.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?)", kept)
                 database.executemany(
-                    "DELETE FROM entry WHERE (module, store, key, part) = (?, ?, ?, ?)", gone
+                    "INSERT OR REPLACE INTO entry VALUES (?, ?, ?, CAST(? AS TEXT), ?, ?)", kept
+                )
+                database.executemany(
+                    "DELETE FROM entry WHERE (module, store, key, part) = (?, ?, ?, CAST(? AS TEXT))", gone
                 )
         except sqlite3.OperationalError as error:
             raise StorageFull(
@@ -161,6 +168,8 @@ class Journal:
         return _json_default(value)
 
     def _decode(self, found: dict[str, Any]) -> Any:
+        if not _is_mark(found):
+            return found
         if "__blob__" in found:
             return self._read_blob(found["__blob__"])
         from ministack.core.persistence import _json_object_hook
@@ -212,6 +221,15 @@ def _digest(data: bytes) -> bytes:
     return blake2b(data, digest_size=16).digest()
 
 
+def _is_mark(found: dict[str, Any]) -> bool:
+    """Whether it stands for something else; an attribute of such a name would hold an object, `{"S": …}`."""
+    if len(found) == 1:
+        return isinstance(found.get("__blob__", found.get("__bytes__")), str)
+    return len(found) == 2 and (
+        found.get("__scoped__") is True or found.get("__account_region_scoped__") is True
+    )
+
+
 def damaged(path: Path, reason: object) -> CorruptState:
     """The error for a state file that cannot be used."""
     hint = f"Restore {path.parent} from a backup, or move it away to start with an empty cloud."
@@ -239,6 +257,7 @@ def _open(path: Path) -> sqlite3.Connection:
     (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
         raise ValueError(found)
+    database.text_factory = lambda name: name.decode(*NAMES)
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = NORMAL")
     return database

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from local_cloud.cloud import HOST, Cloud, Places, read_credentials
 from local_cloud.durability import Durability
 from local_cloud.errors import StartFailed
 from local_cloud.gateway import Gateway
+from local_cloud.lambdas.service import Service
 from local_cloud.lifecycle import Running
 from local_cloud.lifespan import run_lifespan
 from local_cloud.requests import Application
@@ -51,12 +52,22 @@ def run(places: Places, region: str, mounts: Mapping[str, str], ports: Sequence[
         # Before the state is restored: with it, event sources begin to call functions.
         states.install()
         tables.install()
-        stack.callback(lambdas.install(places.home, cloud.endpoint_url).close)
+        functions = lambdas.install(places.home, cloud.endpoint_url)
+        stack.callback(functions.close)
         durability.restore()
         emulator.trust_loopback()
         emulator.remember_policies()
         emulator.seed_account(cloud)
-        asyncio.run(_serve(cloud, listener, _load_mounts(cloud, mounts), durability, tell))
+        serving = _serve(cloud, listener, _load_mounts(cloud, mounts), durability, tell)
+        asyncio.run(_close_after(serving, functions))
+
+
+async def _close_after(serving: Awaitable[None], functions: Service) -> None:
+    """End what handlers still run when nobody is served any more: the event loop waits for their threads."""
+    try:
+        await serving
+    finally:
+        functions.close()
 
 
 async def _serve(

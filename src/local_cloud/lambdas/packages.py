@@ -15,6 +15,7 @@ import sys
 import tempfile
 import venv
 import zipfile
+from contextlib import suppress
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -56,22 +57,22 @@ class Unpacked:
 
     def _unpack(self, archive: bytes, target: Path) -> None:
         partial = Path(tempfile.mkdtemp(dir=self._place, prefix="partial-"))
-        with zipfile.ZipFile(io.BytesIO(archive)) as contents:
-            contents.extractall(partial)  # refuses absolute paths and those that climb
-            _restore_modes(contents, partial)
         try:
-            partial.rename(target)
-        except OSError:  # another invocation was faster
-            shutil.rmtree(partial)
+            with zipfile.ZipFile(io.BytesIO(archive)) as contents:
+                for entry in contents.infolist():
+                    _extract(contents, entry, partial)
+            with suppress(OSError):  # another invocation was faster
+                partial.rename(target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
-def _restore_modes(contents: zipfile.ZipFile, root: Path) -> None:
-    """Programs in an archive stay executable; extractall forgets their modes."""
-    for entry in contents.infolist():
-        mode = entry.external_attr >> 16 & 0o111
-        if mode and not entry.is_dir():
-            path = root / entry.filename
-            os.chmod(path, path.stat().st_mode | mode)
+def _extract(contents: zipfile.ZipFile, entry: zipfile.ZipInfo, root: Path) -> None:
+    """Below `root` whatever its name is; programs stay executable, though extract forgets their modes."""
+    path = contents.extract(entry, root)
+    mode = entry.external_attr >> 16 & 0o111
+    if mode and not entry.is_dir():
+        os.chmod(path, os.stat(path).st_mode | mode)
 
 
 def search_path(code: Path, layers: list[Path]) -> list[str]:

@@ -93,13 +93,12 @@ class RuntimeApi:
         """
         _await_readable(self._listener, output, deadline, ends_with_output=True)
         accepted, _ = self._listener.accept()
-        connection = Connection(accepted)
+        connection = self._connection = Connection(accepted)
         request = connection.read(output, deadline)
         if request.path != f"{PREFIX}/invocation/next":
             connection.respond(202, {}, b"")
             connection.close()
             return request
-        self._connection = connection
         self._listener.close()
         return None
 

@@ -72,7 +72,7 @@ class Service:
 
         function = read_function(_with_reserved_concurrency(record))
         invocation = Invocation(
-            event=json.dumps(event, ensure_ascii=False).encode(),
+            event=json.dumps(event).encode(),  # ASCII: half a surrogate pair has no other form
             arn=(record.get("config") or record)["FunctionArn"],
             depth=max(1, lambda_svc._invoke_depth.get()),
             request_id=str(uuid.uuid4()),

@@ -43,7 +43,7 @@ def bounded(invoke: Callable[..., Any]) -> Callable[..., Any]:
 def check_size(value: Any, what: str) -> None:
     """Raise States.DataLimitExceeded, the engine's error, if `value` is over 256 KiB as JSON in UTF-8."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    if len(text) > MAX_BYTES or len(text.encode()) > MAX_BYTES:
+    if len(text) > MAX_BYTES or len(text.encode(errors="surrogatepass")) > MAX_BYTES:
         from ministack.services import stepfunctions
 
         excess = "returned a result with a size exceeding the maximum number of bytes service limit."

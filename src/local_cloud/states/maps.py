@@ -86,7 +86,8 @@ def _written(engine: Any, run: Callable[..., Any]) -> Callable[..., Any]:
         try:
             _, following = run(plain, raw, effective, iterator, execution, ctx)
         finally:  # the results of a Map Run that fails are written too
-            result = _write_results(engine, writer, _find_run(engine, execution, earlier), effective, ctx)
+            made = _find_run(engine, execution, earlier)
+            result = _write_results(engine, writer, made, effective, ctx) if made else {}
         output = engine._apply_result_path(state, raw, engine._apply_result_selector(state, result))
         return engine._apply_output_path(state, output, ctx), following
 
@@ -94,13 +95,13 @@ def _written(engine: Any, run: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _find_run(engine: Any, execution: State, earlier: set[str]) -> str:
-    """The Map Run that this execution has just made."""
+    """The Map Run that this execution has just made; empty when its items could not be read."""
     mine = [
         arn
         for arn, run in list(engine._map_runs.items())
         if arn not in earlier and run["executionArn"] == execution["executionArn"]
     ]
-    return str(mine[-1])
+    return str(mine[-1]) if mine else ""
 
 
 def _write_results(engine: Any, writer: State, run_arn: str, effective: Any, ctx: State) -> State:

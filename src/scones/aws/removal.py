@@ -64,8 +64,8 @@ def _delete_artifacts(cloud: Cloud, stack: str, progress: Progress) -> None:
 
 
 def _list_kept(resources: list[dict[str, Any]]) -> list[str]:
-    keys = [r["PhysicalResourceId"] for r in resources if r["ResourceType"] == "AWS::KMS::Key"]
-    return [f"KMS key {key}: AWS deletes it after 7 days, at no cost." for key in keys]
+    keys = [r.get("PhysicalResourceId") for r in resources if r["ResourceType"] == "AWS::KMS::Key"]
+    return [f"KMS key {key}: AWS deletes it after 7 days, at no cost." for key in keys if key]
 
 
 def _list_endpoint(cloud: Cloud, found: dict[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updatin
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -64,7 +65,9 @@ def prepare(cloud: Cloud, stack: str, template: Path, parameters: dict[str, str]
             _clear_away(cloud, stack)
             found = {}
         first = found.get("StackStatus", FIRST[0]) in FIRST
-        kept = {entry["ParameterKey"] for entry in found.get("Parameters", [])} - set(parameters)
+        # One that the template has no more must not be named.
+        known = {entry["ParameterKey"] for entry in found.get("Parameters", [])}
+        kept = known & json.loads(body).get("Parameters", {}).keys() - parameters.keys()
         made = cloud.client("cloudformation").create_change_set(
             StackName=stack,
             ChangeSetName=f"scones-{time.time_ns()}",

@@ -131,6 +131,12 @@ def test_an_event_is_json(cloud: Cloud) -> None:
         cloud.client("lambda").invoke(FunctionName="echo", Payload=b"{not json")
 
 
+def test_an_event_may_hold_half_a_surrogate_pair(cloud: Cloud) -> None:
+    cloud.create_function("point", "def handler(event, context): return ord(event)")
+    answer = cloud.client("lambda").invoke(FunctionName="point", Payload=b'"\\ud83d"')
+    assert json.loads(answer["Payload"].read()) == 0xD83D
+
+
 def test_a_result_that_is_no_json_is_a_marshal_error(cloud: Cloud) -> None:
     cloud.create_function("set", "def handler(event, context): return {1, 2}")
     payload, _ = invoke(cloud, "set")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -9,11 +10,15 @@ import socket
 import stat
 import subprocess
 import sys
+import time
+import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError, HTTPClientError
 
 PARTS = Path(__file__).with_name("parts.py")
 
@@ -148,6 +153,33 @@ def read_status(pid: int) -> str:
         return Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return "zombie"
+
+
+def test_a_handler_that_runs_does_not_hold_up_the_end(
+    make_cloud: Callable[..., Any], wait_for: Callable[..., Any]
+) -> None:
+    own = make_cloud()
+    own.up()
+    client = own.session()
+    role = client("iam").create_role(RoleName="sleeper", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    client("lambda").create_function(
+        FunctionName="sleeper", Runtime="python3.11", Role=role, Handler="app.handler", Timeout=300,
+        Code={"ZipFile": archive("import time\n\ndef handler(event, context):\n    time.sleep(300)\n")},
+    )  # fmt: skip
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(client("lambda").invoke, FunctionName="sleeper")
+        wait_for(lambda: any("awslambdaric" in line for line in list_processes(own.state_dir)))
+        began = time.monotonic()
+        own.down()
+        assert time.monotonic() - began < 25, "it was killed"
+        assert isinstance(answer.exception(), HTTPClientError | ClientError)
+
+
+def archive(source: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as target:
+        target.writestr("app.py", source)
+    return buffer.getvalue()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

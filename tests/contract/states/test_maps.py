@@ -85,6 +85,16 @@ def test_results_are_written_and_named_in_the_output(cloud: Cloud, machines: Mac
     assert {row["Status"] for row in rows} == {"SUCCEEDED"}
 
 
+def test_items_that_cannot_be_read_say_so(machines: Machines, bucket: str) -> None:
+    reader = {"Resource": "arn:aws:states:::s3:getObject", "Parameters": {"Bucket": bucket, "Key": "none"}}
+    machine = distributed({"Type": "Pass"}, ItemReader=reader, ResultWriter=writer(bucket))
+    del machine["States"]["Each"]["ItemsPath"]
+    found = machines.run(machine, {"prefix": "p"})
+    assert found["status"] == "FAILED"
+    assert "IndexError" not in found["error"] + found["cause"]
+    assert "index out of range" not in found["cause"], found
+
+
 def test_failures_are_written_too(cloud: Cloud, machines: Machines, bucket: str) -> None:
     fail = {"Type": "Pass", "Parameters": {"x.$": "$.missing"}}
     found = machines.run(distributed(fail, ResultWriter=writer(bucket)), {"items": [{}, {}], "prefix": "p"})

@@ -10,6 +10,7 @@ import pytest
 from botocore.stub import Stubber
 from moto import mock_aws
 
+from scones.aws import removal
 from scones.aws.endpoints import Deployment, deploy_endpoint
 from scones.aws.removal import delete_stack
 from scones.aws.sessions import Cloud
@@ -50,3 +51,10 @@ def test_an_endpoint_that_may_not_be_looked_for_is_named_too(cloud: Cloud) -> No
         [line] = remove(cloud)
     assert line.startswith("SageMaker endpoint vehicles: it may still run and cost money")
     assert "You may not look." in line
+
+
+def test_a_key_that_was_never_made_is_not_kept() -> None:
+    key = {"LogicalResourceId": "Key", "ResourceType": "AWS::KMS::Key", "ResourceStatus": "CREATE_FAILED"}
+    assert removal._list_kept([key, {**key, "PhysicalResourceId": "made"}]) == [
+        "KMS key made: AWS deletes it after 7 days, at no cost."
+    ]

@@ -8,6 +8,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 
 Load = Callable[[str], ModuleType]
 EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:batch:run-1"
@@ -47,6 +49,15 @@ def test_keys_may_be_given_or_lie_in_the_bucket_and_a_missing_one_stays(
     assert [photo["s3_key"] for photo in given] == ["backlog/0.png", "backlog/gone.png"]
     assert given[1]["checkin_id"].endswith("gone.png@")
     assert read(bucket, listing(keys_object="batches/keys.json")["manifest"]) == given
+
+
+def test_a_photo_that_s3_does_not_show_is_not_taken_for_a_missing_one(
+    load: Load, bucket: Any, listing: Callable[..., dict[str, Any]]
+) -> None:
+    with Stubber(load("list_images").client()) as stub:
+        stub.add_client_error("head_object", "SlowDown", http_status_code=503)
+        with pytest.raises(ClientError, match="SlowDown"):
+            listing(keys=["backlog/0.png"])
 
 
 @pytest.mark.parametrize("request_", [{}, {"prefix": "nothing/"}, {"keys": []}, {"keys": [1]}, {"keys": "a"}])

@@ -207,6 +207,24 @@ def test_a_functions_code_survives_one_restart_after_another(path: Path) -> None
         assert reload(path, "lambda_svc", "functions")[KEY] == function
 
 
+@pytest.mark.parametrize("name", ["\ud800", "a\0b", "ü'\"\\\\", "🚲"])
+def test_names_may_hold_anything(name: str, path: Path) -> None:
+    key = (*KEY[:2], name)
+    journal, entries = watch(path, "dynamodb", "tables", {key: {"items": {name: {"_": {}}, "other": {}}}})
+    journal.save()
+    assert reload(path, "dynamodb", "tables")[key]["items"] == {name: {"_": {}}, "other": {}}
+    del entries[key]["items"][name]
+    journal.save()
+    assert reload(path, "dynamodb", "tables")[key]["items"] == {"other": {}}
+
+
+@pytest.mark.parametrize("name", ["__bytes__", "__blob__", "__scoped__", "__account_region_scoped__"])
+def test_an_attribute_may_be_called_like_a_mark_of_the_journal(name: str, path: Path) -> None:
+    items = {"a": {"x": {name: {"S": "1"}}}, "b": {"x": {name: {"BOOL": True}, "data": {"N": "1"}}}}
+    watch(path, "dynamodb", "tables", {KEY: {"items": items}})[0].save()
+    assert reload(path, "dynamodb", "tables")[KEY]["items"] == items
+
+
 def test_what_did_not_fit_is_saved_later(path: Path) -> None:
     journal, entries = watch(path, "iam", "roles", {})
     journal.save()
@@ -265,3 +283,21 @@ def test_log_records_are_saved_once_and_forgotten_when_they_are_deleted(path: Pa
     del entries[(*KEY[:2], "a")]
     journal.save(lazy=True)
     assert reload(path, "cloudwatch_logs", "log_records") == {(*KEY[:2], "b"): {"@message": "two"}}
+
+
+def test_saved_records_need_no_second_look_after_a_restart(path: Path) -> None:
+    watch(path, "cloudwatch_logs", "log_records", {KEY: {"@message": "one"}})[0].save(lazy=True)
+    journal = Journal(path)
+    entries = Touched(journal.load()["cloudwatch_logs"]["log_records"])
+    journal.watch("cloudwatch_logs", "log_records", entries)
+    journal.save(lazy=True)
+    journal.touch_all()
+    assert not entries.touched
+
+
+def test_what_is_not_there_is_not_remembered(path: Path) -> None:
+    journal, entries = watch(path, "iam", "roles", {})
+    for number in range(9):
+        entries.get((*KEY[:2], f"missing{number}"))
+        journal.save()
+    assert not journal._known

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from local_cloud.lambdas import runtime_api
-from local_cloud.lambdas.runtime_api import Connection, Output, Request, RuntimeGone
+from local_cloud.lambdas.runtime_api import Connection, Output, Request, RuntimeApi, RuntimeGone
 
 NEXT = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n"
 ANSWER = b"POST /2018-06-01/runtime/invocation/1/response HTTP/1.1\r\nContent-Length: 5\r\n"
@@ -107,3 +107,16 @@ def test_a_runtime_that_ends_is_gone(
     caller.shutdown(socket.SHUT_WR)
     with pytest.raises(RuntimeGone):
         read(connection, output)
+
+
+def test_the_connection_of_a_runtime_that_never_asks_is_closed(output: Output) -> None:
+    api = RuntimeApi()
+    host, _, port = api.address.partition(":")
+    with socket.create_connection((host, int(port))) as caller:
+        caller.sendall(b"GET /2018-06-01/runtime/invo")
+        with pytest.raises(TimeoutError):
+            api.await_runtime(output, time.monotonic() + 0.1)
+        api.close()
+        caller.settimeout(5)
+        assert caller.recv(1) == b""
+        assert api._connection is not None, "only the garbage collector has closed it"
