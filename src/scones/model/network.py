@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -188,9 +188,3 @@ def _pair_names(network: EfficientNetLite) -> dict[str, tuple[str, str]]:
                 conv, norm = theirs
                 pairs[f"blocks.{index}.{ours}"] = (f"_blocks.{index}.{conv}", f"_blocks.{index}.{norm}")
     return pairs
-
-
-def count_parameters(network: nn.Module) -> dict[str, Any]:
-    """Parameters in all and trainable, for the run record."""
-    sizes = [(p.numel(), p.requires_grad) for p in network.parameters()]
-    return {"all": sum(n for n, _ in sizes), "trained": sum(n for n, trained in sizes if trained)}
