@@ -16,7 +16,6 @@ import gzip
 import hashlib
 import io
 import json
-import os
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from scones.errors import ModelError
+from scones.files import write_aside
 
 ARTIFACT_VERSION = 1
 NAME = "model.tar.gz"
@@ -59,9 +59,8 @@ def write_artifact(folder: Path, files: Mapping[str, bytes], run: Mapping[str, A
         path.write_bytes(content)
     digests = {name: _hash(content) for name, content in sorted(files.items())}
     record = encode_json({"version": ARTIFACT_VERSION, **run, "files": digests})
-    partial = folder / (RUN + ".partial")
-    partial.write_bytes(record)
-    os.replace(partial, folder / RUN)
+    with write_aside(folder / RUN) as unfinished:
+        unfinished.write_bytes(record)
     return _hash(record)
 
 
@@ -75,11 +74,14 @@ def _hash(content: bytes) -> str:
 
 
 def pack(folder: Path, target: Path) -> None:
-    """Pack an artifact directory; the same files give the same bytes. Nothing half-written is left behind."""
+    """Pack an artifact directory; the same files give the same bytes. Nothing half-written is left behind.
+
+    Raises ModelError when the directory is no whole artifact, DataError where `target` cannot be written.
+    """
     artifact = open_artifact(folder)
-    partial = target.with_name(target.name + ".partial")
     with (
-        partial.open("wb") as raw,
+        write_aside(target) as unfinished,
+        unfinished.open("wb") as raw,
         gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w") as tar,
     ):
@@ -88,7 +90,6 @@ def pack(folder: Path, target: Path) -> None:
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(content), 0o644
             tar.addfile(entry, io.BytesIO(content))
-    os.replace(partial, target)
 
 
 def unpack(source: Path, folder: Path) -> Artifact:
