@@ -3,6 +3,7 @@
     LocalCloudError        something could not be done
     ├── AlreadyRunning     another cloud holds this state directory
     ├── NotRunning         no cloud runs on this state directory
+    │   └── NotReady       one is just starting or stopping there
     ├── StartFailed        the cloud did not become ready
     ├── CorruptState       a state file is damaged; nothing was changed
     └── StorageFull        a write could not be kept; it was refused
@@ -28,6 +29,10 @@ class AlreadyRunning(LocalCloudError):
 
 class NotRunning(LocalCloudError):
     """No local cloud runs on this state directory."""
+
+
+class NotReady(NotRunning):
+    """The local cloud of this state directory is just starting or stopping."""
 
 
 class StartFailed(LocalCloudError):

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from local_cloud import keeper
 from local_cloud.cloud import PORT, Places, read_credentials
-from local_cloud.errors import AlreadyRunning, NotRunning, StartFailed
+from local_cloud.errors import AlreadyRunning, NotReady, NotRunning, StartFailed
 
 LOG_BYTES = 10 * 1024**2
 
@@ -122,7 +122,7 @@ def environment(root: Path) -> dict[str, str]:
 def _need_running(root: Path) -> Running:
     running = find_running(root)
     if running is None and is_locked(root):
-        raise NotRunning(f"The local cloud of {root} is just starting or stopping.", "Try again in a moment.")
+        raise NotReady(f"The local cloud of {root} is just starting or stopping.", "Try again in a moment.")
     if running is None:
         raise NotRunning(f"No local cloud runs on {root}.", "Start one first.")
     return running

@@ -14,15 +14,14 @@ import click
 
 from local_cloud import lifecycle
 from local_cloud.cloud import PORT
-from local_cloud.errors import LocalCloudError, NotRunning
+from local_cloud.errors import AlreadyRunning, LocalCloudError, NotRunning
 from scones.cli import narration, print_json, read_settings
 from scones.errors import CloudError, UsageError
 
-# The local cloud's advice, in words of this command line.
-HINTS = {
-    "Start one first.": "Start it with `scones up`.",
-    "Use it, stop it, or give another state directory.": "Use it (`scones env`), stop it (`scones down`), "
-    "or give another --state-dir.",
+# What to do about an error of just this type, in words of this command line.
+HINTS: dict[type[LocalCloudError], str] = {
+    NotRunning: "Start it with `scones up`.",
+    AlreadyRunning: "Use it (`scones env`), stop it (`scones down`), or give another --state-dir.",
 }
 
 # SigV4 service name -> what answers it, by name: the server's process imports it, not this one.
@@ -126,7 +125,7 @@ def env(state_dir: Path | None, as_json: bool, role: str | None, command: tuple[
 
 def translate(error: LocalCloudError) -> CloudError:
     """The error as this command line says it."""
-    return CloudError(error.message, HINTS.get(error.hint, error.hint))
+    return CloudError(error.message, HINTS.get(type(error), error.hint))
 
 
 def _narrate(running: lifecycle.Running, port: int | None, detach: bool) -> None:
