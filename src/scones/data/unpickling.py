@@ -10,12 +10,18 @@ copies the pixels twice (0.40 s against 0.15 s for CIFAR-100's 50,000 training r
 from __future__ import annotations
 
 import pickle
+import struct
 from collections.abc import Callable
 from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 
 from scones.errors import DataError
+
+# What the library raises for a pickle that is damaged or breaks off.
+_DAMAGE = (
+    pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError, struct.error,
+)  # fmt: skip
 
 
 def load_arrays(stream: BinaryIO, name: str) -> dict[str, Any]:
@@ -31,7 +37,7 @@ def load_arrays(stream: BinaryIO, name: str) -> dict[str, Any]:
         return {_to_text(key): _to_value(value) for key, value in loaded.items()}
     except DataError as error:
         raise DataError(f"{name} {error.message}", error.hint) from None
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError) as error:
+    except _DAMAGE as error:
         raise DataError(
             f"{name} is not a pickle that can be read: {error or type(error).__name__}."
         ) from error

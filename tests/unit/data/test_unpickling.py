@@ -79,6 +79,7 @@ def fill(argument: Any, value: str) -> Any:
         b"\x80\x04\x8e" + struct.pack("<Q", 1 << 62) + b"abc.",
         b"\x80\x04\x95" + struct.pack("<Q", 1 << 62) + b"abc.",
         b"\x80\x02h\x09.",  # what was never memorised
+        b"\x80\x02G\x00",  # a number that breaks off
         b"\x80\x02cnumpy\nndarray\n.",
         b"\x80\x02cnumpy\nndarray\n}X\x01\x00\x00\x00aK\x01sb.",  # sets an attribute of the class
     ],
