@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Generator, Tensor
@@ -81,17 +82,18 @@ def _grain(shape: torch.Size, grains: int, generator: Generator) -> Tensor:
     return F.interpolate(noise, size=shape[2:], mode="bicubic")
 
 
-def make_outliers(pixels: Tensor, count: int, side: int, generator: Generator) -> Tensor:
-    """`count` pictures that belong to no class; training teaches the network not to be sure of them.
+def make_outliers(pixels: Tensor, kinds: Sequence[int], side: int, generator: Generator) -> Tensor:
+    """Pictures that belong to no class, one of each of the `kinds` (counted through, again from the seventh
+    on); training teaches the network not to be sure of them.
 
     No outside data: pictures under heavy noise, noise alone at several scales, blank and shaded frames,
     shuffled tiles, small corners blown up, and drawn discs, bars and stripes. (D. Hendrycks et al., "Deep
     Anomaly Detection with Outlier Exposure", 2019.)
     """
-    sources = pixels[torch.randint(len(pixels), (count,), generator=generator)].float()
+    sources = pixels[torch.randint(len(pixels), (len(kinds),), generator=generator)].float()
     x = F.interpolate(sources, size=(side, side), mode="bilinear")
     makers = (_add_heavy_noise, _make_noise, _make_blank, _shuffle_tiles, _enlarge_corner, _draw_shapes)
-    parts = [makers[i % len(makers)](x[i : i + 1], generator) for i in range(count)]
+    parts = [makers[kind % len(makers)](x[i : i + 1], generator) for i, kind in enumerate(kinds)]
     return torch.cat(parts).clamp(0.0, 255.0) if parts else x
 
 

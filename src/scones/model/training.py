@@ -28,22 +28,18 @@ from pathlib import Path
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn import functional as F
 
 from scones.errors import ModelError
-from scones.model.augmentation import augment, make_outliers
 from scones.model.checkpoint import load_checkpoint, save_checkpoint
 from scones.model.dataset import Dataset, Split
 from scones.model.head import evaluate, fit_head, to_tensor
-from scones.model.network import EMBEDDING, Bottleneck, EfficientNetLite, load_imagenet, normalise
+from scones.model.network import EMBEDDING, Bottleneck, EfficientNetLite, load_imagenet
 from scones.model.recipe import Recipe
-from scones.model.trunk import Trunk, make_trunk
+from scones.model.step import Batch, Stepper
 
 FIRST_SIDE = 96  # pixels; blurred little, cheap
 GROWTH = 0.6  # share of the epochs after which the side grows no more
 WARM_UP = 0.1  # share of the steps
-MOST_GRADIENT = 5.0
-OUTLIER_WEIGHT = 0.5
 # Measured peak beside the pictures themselves: PyTorch, the network, AdamW's state and one step's
 # activations.
 WORKING_BYTES = 1_200_000_000
@@ -91,27 +87,27 @@ def train(
     set_up(recipe)
     resumed = load_checkpoint(checkpoint, recipe, dataset.digest)
     network = _prepare(training, len(dataset.classes), recipe, fitted=resumed is None)
-    trunk = make_trunk(network, recipe.frozen_blocks, torch.get_num_threads())
-    optimizer = _make_optimizer(network, recipe)
     history: list[Epoch] = []
-    if resumed is not None:
-        network.load_state_dict(resumed.network)
-        optimizer.load_state_dict(resumed.optimizer)
-        history = [Epoch(**entry) for entry in resumed.history]
-    best = resumed.best if resumed is not None else None
-    for number in range(len(history), recipe.epochs):
-        if _is_stale(history, recipe):
-            break
-        epoch = _run_epoch(network, trunk, optimizer, training, validation, recipe, number, should_stop)
-        if epoch is None:
-            return Trained(network, tuple(history), "signal")
-        history.append(epoch)
-        report(epoch)
-        if _is_best(history):
-            best = {name: value.clone() for name, value in network.state_dict().items()}
-        save_checkpoint(
-            checkpoint, recipe, dataset.digest, network, optimizer, [asdict(e) for e in history], best
-        )
+    best = None
+    with Stepper(network, recipe, torch.get_num_threads()) as stepper:
+        if resumed is not None:
+            network.load_state_dict(resumed.network)
+            stepper.optimizer.load_state_dict(resumed.optimizer)
+            history, best = [Epoch(**entry) for entry in resumed.history], resumed.best
+        for number in range(len(history), recipe.epochs):
+            if _is_stale(history, recipe):
+                break
+            epoch = _run_epoch(stepper, network, training, validation, recipe, number, should_stop)
+            if epoch is None:
+                return Trained(network, tuple(history), "signal")
+            history.append(epoch)
+            report(epoch)
+            if _is_best(history):
+                best = {name: value.clone() for name, value in network.state_dict().items()}
+            save_checkpoint(
+                checkpoint, recipe, dataset.digest, network, stepper.optimizer,
+                [asdict(e) for e in history], best,
+            )  # fmt: skip
     if not _is_stale(history, recipe):
         return Trained(network, tuple(history))
     network.load_state_dict(best or network.state_dict())
@@ -172,18 +168,6 @@ def _prepare(training: Split, classes: int, recipe: Recipe, fitted: bool) -> Eff
     return network
 
 
-def _make_optimizer(network: EfficientNetLite, recipe: Recipe) -> torch.optim.AdamW:
-    backbone = [p for name, p in network.named_parameters() if p.requires_grad and "classifier" not in name]
-    decayed = {"params": [p for p in backbone if p.dim() > 1], "peak": recipe.learning_rate}
-    biases = {
-        "params": [p for p in backbone if p.dim() == 1],
-        "peak": recipe.learning_rate,
-        "weight_decay": 0.0,
-    }
-    head = {"params": list(network.classifier.parameters()), "peak": recipe.head_learning_rate}
-    return torch.optim.AdamW([decayed, biases, head], lr=0.0, weight_decay=recipe.weight_decay)
-
-
 def choose_side(number: int, recipe: Recipe) -> int:
     """The pictures' side in epoch `number` (from 0), a multiple of 16 from FIRST_SIDE to the recipe's."""
     progress = min(1.0, number / max(1.0, GROWTH * (recipe.epochs - 1)))
@@ -199,9 +183,8 @@ def _scale_rate(step: int, steps: int) -> float:
 
 @flush_denormals()
 def _run_epoch(
+    stepper: Stepper,
     network: EfficientNetLite,
-    trunk: Trunk,
-    optimizer: torch.optim.AdamW,
     training: Split,
     validation: Split | None,
     recipe: Recipe,
@@ -211,16 +194,13 @@ def _run_epoch(
     """One pass over the training pictures and one look at validation; None when told to stop."""
     started = time.perf_counter()
     generator = torch.Generator().manual_seed(recipe.seed * 10_007 + number)
-    torch.manual_seed(recipe.seed * 10_007 + number)  # of dropout
     side, losses, right = choose_side(number, recipe), 0.0, 0
     batches = list(_draw_batches(len(training), recipe.mini_batch_size, generator))
     for position, chosen in enumerate(batches):
         if should_stop():
             return None
         rate = _scale_rate(number * len(batches) + position, recipe.epochs * len(batches))
-        for group in optimizer.param_groups:
-            group["lr"] = rate * group["peak"]
-        step_loss, hits = _take_step(network, trunk, optimizer, training, chosen, side, recipe, generator)
+        step_loss, hits = stepper.take(_pick(training, chosen, side), rate, generator)
         losses, right = losses + step_loss, right + hits
     seen = sum(len(chosen) for chosen in batches)
     loss, accuracy = evaluate(network, validation) if validation is not None else (None, None)
@@ -230,40 +210,16 @@ def _run_epoch(
     )  # fmt: skip
 
 
+def _pick(training: Split, chosen: Tensor, side: int) -> Batch:
+    pixels = to_tensor(training.pixels[chosen.numpy()])
+    return Batch(pixels, torch.from_numpy(training.labels)[chosen], side)
+
+
 def _draw_batches(count: int, size: int, generator: Generator) -> Iterator[Tensor]:
     """Shuffled indices; the last, incomplete batch is left out unless it is the only one."""
     order = torch.randperm(count, generator=generator)
     for start in range(0, max(count - size + 1, 1), size):
         yield order[start : start + size]
-
-
-def _take_step(
-    network: EfficientNetLite,
-    trunk: Trunk,
-    optimizer: torch.optim.AdamW,
-    training: Split,
-    chosen: Tensor,
-    side: int,
-    recipe: Recipe,
-    generator: Generator,
-) -> tuple[float, int]:
-    """Loss of the step and how many of its varied pictures were classified rightly."""
-    pixels, labels = to_tensor(training.pixels[chosen.numpy()]), torch.from_numpy(training.labels)[chosen]
-    strangers = make_outliers(pixels, round(len(chosen) * recipe.outliers), side, generator)
-    x = trunk(normalise(torch.cat([augment(pixels, side, generator), strangers])))
-    embeddings = network.embed(x, skip=recipe.frozen_blocks)
-    logits = network.classifier(F.dropout(embeddings, recipe.dropout))
-    known, unknown = logits[: len(labels)], logits[len(labels) :]
-    loss = F.cross_entropy(known, labels, label_smoothing=recipe.label_smoothing)
-    if len(unknown):  # cross-entropy to "every class alike"
-        loss = loss - OUTLIER_WEIGHT * F.log_softmax(unknown, 1).mean() * len(unknown) / len(known)
-    if not torch.isfinite(loss):
-        raise ModelError("The training loss is no longer finite.", "Lower learning_rate.")
-    optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(network.parameters(), MOST_GRADIENT)
-    optimizer.step()
-    return loss.item(), int((known.argmax(1) == labels).sum())
 
 
 def _is_best(history: list[Epoch]) -> bool:

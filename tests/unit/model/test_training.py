@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from scones.errors import ModelError
-from scones.model import training
+from scones.model import step, training
 from scones.model.augmentation import augment, make_outliers
 from scones.model.dataset import Dataset
 from scones.model.head import to_tensor
@@ -61,6 +61,31 @@ def test_what_is_frozen_stays_as_imagenet_left_it(trained: Trained) -> None:
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(drawn: Dataset, trained: Trained) -> None:
     assert equal(train(drawn, RECIPE), trained)
     assert not equal(train(drawn, replace(RECIPE, seed=1)), trained)
+
+
+def test_the_number_of_threads_changes_nothing_but_the_time(drawn: Dataset, trained: Trained) -> None:
+    assert equal(train(drawn, replace(RECIPE, threads=3)), trained)
+    assert torch.get_num_threads() == 3
+
+
+def test_every_kind_of_stranger_has_its_part_in_a_step(
+    drawn: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def make(pixels: torch.Tensor, kinds: range, side: int, generator: torch.Generator) -> torch.Tensor:
+        seen.extend(kinds)
+        return make_outliers(pixels, kinds, side, generator)
+
+    monkeypatch.setattr(step, "make_outliers", make)
+    train(drawn, replace(RECIPE, epochs=1, outliers=0.75))
+    assert sorted(seen) == sorted([*range(6), *range(6)])  # two steps of eight pictures
+
+
+def test_a_loss_beyond_numbers_ends_training(drawn: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(step, "OUTLIER_WEIGHT", float("inf"))
+    with pytest.raises(ModelError, match="no longer finite"):
+        train(drawn, RECIPE)
 
 
 def test_a_killed_run_goes_on_and_ends_the_same(drawn: Dataset, trained: Trained, tmp_path: Path) -> None:
@@ -139,7 +164,7 @@ def test_varied_pictures_are_pictures_and_differ(drawn: Dataset, side: int) -> N
     pixels = to_tensor(drawn.splits["train"].pixels)
     generator = torch.Generator().manual_seed(0)
     first, second = augment(pixels, side, generator), augment(pixels, side, generator)
-    strangers = make_outliers(pixels, 12, side, generator)
+    strangers = make_outliers(pixels, range(12), side, generator)
     for pictures in (first, second, strangers):
         assert pictures.shape[1:] == (3, side, side)
         assert pictures.min() >= 0
