@@ -11,6 +11,7 @@ from scones.model.head import compute_embeddings, fit_head, to_tensor
 from scones.model.network import load_imagenet
 from scones.model.recipe import Recipe
 from scones.model.training import flush_denormals, set_up
+from scones.model.workers import open_workers
 
 EPOCHS, BATCH = 30, 32
 
@@ -19,8 +20,11 @@ def score_frozen(training: Split, held_out: Split, seed: int) -> float:
     """Accuracy of logistic regression on ImageNet embeddings at 160 pixels, mirror images averaged."""
     set_up(Recipe(seed=seed, threads=1))
     network = load_imagenet()
-    head = fit_head(network, training, int(training.labels.max()) + 1)
-    embeddings = [compute_embeddings(network, held_out.pixels, mirrored) for mirrored in (False, True)]
+    with open_workers(1) as workers:
+        head = fit_head(network, training, int(training.labels.max()) + 1, workers)
+        embeddings = [
+            compute_embeddings(network, held_out.pixels, workers, mirrored) for mirrored in (False, True)
+        ]
     answers = head(torch.stack(embeddings).mean(0)).argmax(1)
     return float((answers == torch.from_numpy(held_out.labels)).float().mean())
 

@@ -72,21 +72,20 @@ def build_onnx(network: EfficientNetLite, temperature: float) -> onnx.ModelProto
     return _close(graph, len(bias))
 
 
-def open_trunk(network: EfficientNetLite, blocks: int, threads: int) -> onnxruntime.InferenceSession:
+def open_trunk(network: EfficientNetLite, blocks: int) -> onnxruntime.InferenceSession:
     """The stem and the first `blocks` blocks: `x` (n, 3, side, side), normalised, to the feature map."""
     graph = Graph()
     features = _add_blocks(graph, "x", network, blocks)
     described = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("x", features)]
     model = _make_model(graph, described[:1], described[1:])
-    return _open_session(model.SerializeToString(), threads)
+    return _open_session(model.SerializeToString())
 
 
-def _open_session(graph: bytes, threads: int) -> onnxruntime.InferenceSession:
+def _open_session(graph: bytes) -> onnxruntime.InferenceSession:
     """A session that leaves memory and cores to PyTorch, beside which it runs."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1
     options.enable_cpu_mem_arena = False
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,7 +15,7 @@ from scones.model.network import EMBEDDING, EfficientNetLite, normalise
 from scones.model.trunk import Trunk, make_trunk
 
 PENALTY = 0.01  # of the logistic regression
-BATCH = 50
+BATCH = 25
 
 
 def to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
@@ -21,26 +23,30 @@ def to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
 
-@torch.no_grad()
 def compute_embeddings(
-    network: EfficientNetLite, pixels: NDArray[np.uint8], mirrored: bool = False, trunk: Trunk | None = None
+    network: EfficientNetLite,
+    pixels: NDArray[np.uint8],
+    workers: Executor,
+    mirrored: bool = False,
+    trunk: Trunk | None = None,
 ) -> Tensor:
     """Embeddings (n, 1280) of unvaried pictures; `trunk` is the network's own, of all its blocks."""
-    parts = []
-    for start in range(0, len(pixels), BATCH):
+
+    @torch.no_grad()
+    def embed(start: int) -> Tensor:
         x = normalise(to_tensor(pixels[start : start + BATCH]))
         x = (x.flip(3) if mirrored else x).contiguous(memory_format=torch.channels_last)
-        if trunk is None:
-            parts.append(network.embed(x))
-        else:
-            parts.append(network.embed(trunk(x), skip=len(network.blocks)))
-    return torch.cat(parts)
+        return network.embed(x) if trunk is None else network.embed(trunk(x), skip=len(network.blocks))
+
+    return torch.cat(list(workers.map(embed, range(0, len(pixels), BATCH))))
 
 
-def fit_head(network: EfficientNetLite, training: Split, classes: int) -> nn.Linear:
+def fit_head(network: EfficientNetLite, training: Split, classes: int, workers: Executor) -> nn.Linear:
     """Logistic regression on the standardised embeddings of the pictures and their mirror images."""
-    trunk = make_trunk(network, len(network.blocks), torch.get_num_threads())
-    both = [compute_embeddings(network, training.pixels, mirrored, trunk) for mirrored in (False, True)]
+    trunk = make_trunk(network, len(network.blocks))
+    both = [
+        compute_embeddings(network, training.pixels, workers, mirrored, trunk) for mirrored in (False, True)
+    ]
     embeddings, labels = torch.cat(both), torch.from_numpy(training.labels).repeat(2)
     mean, deviation = embeddings.mean(0), embeddings.std(0) + 1e-3
     head = nn.Linear(EMBEDDING, classes)
@@ -63,10 +69,8 @@ def fit_head(network: EfficientNetLite, training: Split, classes: int) -> nn.Lin
 
 
 @torch.no_grad()
-def evaluate(network: EfficientNetLite, split: Split) -> tuple[float, float]:
+def evaluate(network: EfficientNetLite, split: Split, workers: Executor) -> tuple[float, float]:
     """Mean cross-entropy and accuracy on unvaried pictures."""
-    logits, labels = (
-        network.classifier(compute_embeddings(network, split.pixels)),
-        torch.from_numpy(split.labels),
-    )
+    logits = network.classifier(compute_embeddings(network, split.pixels, workers))
+    labels = torch.from_numpy(split.labels)
     return F.cross_entropy(logits, labels).item(), (logits.argmax(1) == labels).float().mean().item()

@@ -1,15 +1,13 @@
 """One step of training, computed on every core at once.
 
 The pictures of a step are dealt out to a few parts; each is varied, sent through the network and
-differentiated by one thread, and the gradients are added up. Layers of this size are too small to be shared
-among threads one by one, as PyTorch would: on two cores a step takes 0.55 to 0.65 of the time so, and no
-thread spins while it waits for another. The parts, each with random numbers of its own, do not depend on the
-number of threads, and are added in their order: the same seed gives the same weights.
+differentiated by one worker, and the gradients are added up. The parts, each with random numbers of its own,
+do not depend on the number of workers, and are added in their order: the same seed gives the same weights.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 
@@ -47,21 +45,13 @@ class Part:
 
 
 class Stepper:
-    """Fine-tunes `network` step by step; a context that ends its threads."""
+    """Fine-tunes `network` step by step."""
 
-    def __init__(self, network: EfficientNetLite, recipe: Recipe, threads: int) -> None:
+    def __init__(self, network: EfficientNetLite, recipe: Recipe, workers: Executor) -> None:
         self.optimizer = _make_optimizer(network, recipe)
-        self._network, self._recipe, self._threads = network, recipe, threads
+        self._network, self._recipe, self._workers = network, recipe, workers
         self._parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        self._trunk: Trunk = make_trunk(network, recipe.frozen_blocks, threads=1)
-        self._workers = ThreadPoolExecutor(threads, "scones-step", initializer=_set_up_worker)
-
-    def __enter__(self) -> Stepper:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._workers.shutdown(cancel_futures=True)
-        torch.set_num_threads(self._threads)  # part of what the workers set holds for the whole process
+        self._trunk: Trunk = make_trunk(network, recipe.frozen_blocks)
 
     def take(self, batch: Batch, rate: float, generator: Generator) -> tuple[float, int]:
         """Take a step at `rate` of the peak rates; its loss, and how many varied pictures were told rightly.
@@ -94,12 +84,6 @@ class Stepper:
         loss = _sum_losses(logits, labels, self._recipe.label_smoothing) / size
         gradients = torch.autograd.grad(loss, self._parameters)
         return Part(gradients, loss.item(), int((logits[: len(labels)].argmax(1) == labels).sum()))
-
-
-def _set_up_worker() -> None:
-    """One thread each; and denormals count as zero, for they are slow and do training no good."""
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
 
 
 def _drop(embeddings: Tensor, share: float, generator: Generator) -> Tensor:

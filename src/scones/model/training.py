@@ -22,6 +22,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ from scones.model.head import evaluate, fit_head, to_tensor
 from scones.model.network import EMBEDDING, Bottleneck, EfficientNetLite, load_imagenet
 from scones.model.recipe import Recipe
 from scones.model.step import Batch, Stepper
+from scones.model.workers import open_workers
 
 FIRST_SIDE = 96  # pixels; blurred little, cheap
 GROWTH = 0.6  # share of the epochs after which the side grows no more
@@ -86,10 +88,11 @@ def train(
     check_memory(training)
     set_up(recipe)
     resumed = load_checkpoint(checkpoint, recipe, dataset.digest)
-    network = _prepare(training, len(dataset.classes), recipe, fitted=resumed is None)
     history: list[Epoch] = []
     best = None
-    with Stepper(network, recipe, torch.get_num_threads()) as stepper:
+    with open_workers(torch.get_num_threads()) as workers:
+        network = _prepare(training, len(dataset.classes), recipe, workers, fitted=resumed is None)
+        stepper = Stepper(network, recipe, workers)
         if resumed is not None:
             network.load_state_dict(resumed.network)
             stepper.optimizer.load_state_dict(resumed.optimizer)
@@ -97,7 +100,7 @@ def train(
         for number in range(len(history), recipe.epochs):
             if _is_stale(history, recipe):
                 break
-            epoch = _run_epoch(stepper, network, training, validation, recipe, number, should_stop)
+            epoch = _run_epoch(stepper, network, training, validation, recipe, number, workers, should_stop)
             if epoch is None:
                 return Trained(network, tuple(history), "signal")
             history.append(epoch)
@@ -152,10 +155,12 @@ def _read_available() -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), 0)
 
 
-def _prepare(training: Split, classes: int, recipe: Recipe, fitted: bool) -> EfficientNetLite:
+def _prepare(
+    training: Split, classes: int, recipe: Recipe, workers: Executor, fitted: bool
+) -> EfficientNetLite:
     """The ImageNet network with a last layer for `classes`, fitted unless a checkpoint brings its own."""
     network = load_imagenet()
-    head = fit_head(network, training, classes) if fitted else nn.Linear(EMBEDDING, classes)
+    head = fit_head(network, training, classes, workers) if fitted else nn.Linear(EMBEDDING, classes)
     network.classifier = head
     for frozen in (network.stem, *network.blocks[: recipe.frozen_blocks]):
         frozen.requires_grad_(False)
@@ -189,6 +194,7 @@ def _run_epoch(
     validation: Split | None,
     recipe: Recipe,
     number: int,
+    workers: Executor,
     should_stop: Callable[[], bool],
 ) -> Epoch | None:
     """One pass over the training pictures and one look at validation; None when told to stop."""
@@ -203,7 +209,7 @@ def _run_epoch(
         step_loss, hits = stepper.take(_pick(training, chosen, side), rate, generator)
         losses, right = losses + step_loss, right + hits
     seen = sum(len(chosen) for chosen in batches)
-    loss, accuracy = evaluate(network, validation) if validation is not None else (None, None)
+    loss, accuracy = evaluate(network, validation, workers) if validation is not None else (None, None)
     return Epoch(
         number + 1, recipe.epochs, side, losses / len(batches), right / seen, loss, accuracy,
         seconds=time.perf_counter() - started,

@@ -13,10 +13,10 @@ from scones.model.network import EfficientNetLite
 Trunk = Callable[[Tensor], Tensor]
 
 
-def make_trunk(network: EfficientNetLite, blocks: int, threads: int) -> Trunk:
+def make_trunk(network: EfficientNetLite, blocks: int) -> Trunk:
     """The stem and the first `blocks` blocks with the weights they have now: normalised pictures
-    (n, 3, side, side) to feature maps. May be called from several threads."""
-    session = open_trunk(network, blocks, threads)
+    (n, 3, side, side) to feature maps. May be called from several threads, each of which computes alone."""
+    session = open_trunk(network, blocks)
 
     def extract(x: Tensor) -> Tensor:
         features = torch.from_numpy(session.run(None, {"x": x.contiguous().numpy()})[0])

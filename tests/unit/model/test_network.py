@@ -38,7 +38,7 @@ def test_it_answers_as_the_reference_does(imagenet: EfficientNetLite, side: int)
 @pytest.mark.parametrize(("blocks", "side"), [(5, 96), (5, 112), (16, 112), (0, 97)])
 def test_onnxruntime_and_pytorch_share_the_work(imagenet: EfficientNetLite, blocks: int, side: int) -> None:
     pictures = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    trunk = make_trunk(imagenet, blocks, threads=1)
+    trunk = make_trunk(imagenet, blocks)
     with torch.no_grad():
         whole, halves = imagenet.embed(pictures), imagenet.embed(trunk(pictures), skip=blocks)
     assert (whole - halves).abs().max() < 1e-3

@@ -131,7 +131,7 @@ def test_it_stops_early_and_goes_back_to_the_best_epoch(
     asked = iter(range(100))
     first_epoch = train(drawn, recipe, should_stop=lambda: next(asked) == 2)  # two steps an epoch
     losses = iter([1.0, 2.0])
-    monkeypatch.setattr(training, "evaluate", lambda network, split: (next(losses), 0.5))
+    monkeypatch.setattr(training, "evaluate", lambda network, split, workers: (next(losses), 0.5))
     stopped = train(drawn, recipe)
     assert (stopped.stopped, len(stopped.history)) == ("early", 2)
     assert equal(stopped, first_epoch)
