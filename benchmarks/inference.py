@@ -1,6 +1,6 @@
 """What one answer costs: latency of single pictures and throughput, 8 and 32 bits, 1 and 2 threads.
 
-    python benchmarks/inference.py MODEL_DIR DATA     writes benchmarks/inference.json
+    python benchmarks/inference.py MODEL_DIR DATA [RESULTS]     writes RESULTS, or benchmarks/inference.json
 
 MODEL_DIR is an unpacked artifact (8 bits). The 32-bit graph is the same network with ImageNet's weights,
 which costs what the original does. Decoding is included; pictures are the staged test split's PNG files
@@ -58,7 +58,8 @@ def main() -> None:
         "decode_thumbnail_ms": _time(lambda i: decode(files[i % len(files)])),
     }
     result["two at a time, 1 thread each"] = {"pictures_per_second": _measure_pool(predictor, files)}
-    Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
+    results = Path(sys.argv[3]) if len(sys.argv) > 3 else Path(__file__).with_suffix(".json")
+    results.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
 
 
