@@ -144,8 +144,9 @@ class InferencePool:
             batch = self._fill([first])
             refused = [outcome for job in batch if job.image is None and (outcome := self._decode(job))]
             good = [job for job in batch if job.image is not None]
-            _hand_over(refused + (self._infer(good) if good else []))
-            del self._busy_since[threading.get_ident()]
+            outcomes = refused + (self._infer(good) if good else [])
+            del self._busy_since[threading.get_ident()]  # first: who has an answer must not find us stuck
+            _hand_over(outcomes)
 
     def _fill(self, batch: list[_Job]) -> list[_Job]:
         """This thread's share of what waits."""
