@@ -185,6 +185,7 @@ def quantise(source: Path, target: Path, pictures: Sequence[Pixels]) -> None:
 
     Raises ModelError when the quantiser refuses.
     """
+    nodes = onnx.load(str(source)).graph.node
     logging.getLogger().disabled, before = True, logging.getLogger().disabled  # it advises on the root logger
     try:
         # Not optimised first: that would fold constants, the temperature among them, which is set only later.
@@ -192,8 +193,8 @@ def quantise(source: Path, target: Path, pictures: Sequence[Pixels]) -> None:
             str(source), str(target), _Pictures(pictures), quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
             op_types_to_quantize=["Conv", "Clip"],
-            nodes_to_exclude=[node.name for node in _list_resize(source)],
-            extra_options={"TensorQuantOverrides": {name: [SEVEN_BITS] for name in _list_dense(source)}},
+            nodes_to_exclude=[node.name for node in _list_resize(nodes)],
+            extra_options={"TensorQuantOverrides": {name: [SEVEN_BITS] for name in _list_dense(nodes)}},
         )  # fmt: skip
     except (RuntimeError, ValueError, OSError) as error:
         raise ModelError(f"The model cannot be quantised: {error}.") from error
@@ -201,17 +202,17 @@ def quantise(source: Path, target: Path, pictures: Sequence[Pixels]) -> None:
         logging.getLogger().disabled = before
 
 
-def _list_resize(path: Path) -> Iterator[onnx.NodeProto]:
+def _list_resize(nodes: Sequence[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
     """The nodes before the first convolution: the resize keeps its full precision."""
-    for node in onnx.load(str(path)).graph.node:
+    for node in nodes:
         if node.op_type == "Conv":
             return
         yield node
 
 
-def _list_dense(path: Path) -> Iterator[str]:
+def _list_dense(nodes: Sequence[onnx.NodeProto]) -> Iterator[str]:
     """The weights of the convolutions that sum over channels; depthwise ones are computed differently."""
-    for node in onnx.load(str(path)).graph.node:
+    for node in nodes:
         if node.op_type == "Conv" and helper.get_node_attr_value(node, "group") == 1:
             yield node.input[1]
 

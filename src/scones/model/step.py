@@ -7,6 +7,7 @@ do not depend on the number of workers, and are added in their order: the same s
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -48,8 +49,9 @@ class Stepper:
     """Fine-tunes `network` step by step."""
 
     def __init__(self, network: EfficientNetLite, recipe: Recipe, workers: Executor) -> None:
+        self.network, self.workers = network, workers
         self.optimizer = _make_optimizer(network, recipe)
-        self._network, self._recipe, self._workers = network, recipe, workers
+        self._recipe = recipe
         self._parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self._trunk: Trunk = make_trunk(network, recipe.frozen_blocks)
 
@@ -60,9 +62,9 @@ class Stepper:
         """
         count = min(PARTS, len(batch.labels))
         seeds = torch.randint(2**62, (count,), generator=generator).tolist()
-        parts = list(self._workers.map(partial(self._differentiate, batch, count), range(count), seeds))
+        parts = list(self.workers.map(partial(self._differentiate, batch, count), range(count), seeds))
         loss = sum(part.loss for part in parts)
-        if not torch.isfinite(torch.tensor(loss)):
+        if not math.isfinite(loss):
             raise ModelError("The training loss is no longer finite.", "Lower learning_rate.")
         for parameter, *gradients in zip(self._parameters, *(part.gradients for part in parts), strict=True):
             parameter.grad = sum(gradients[1:], gradients[0])
@@ -79,8 +81,8 @@ class Stepper:
         kinds = range(round(size * self._recipe.outliers))[number::count]
         strangers = make_outliers(pixels, kinds, batch.side, generator)
         x = self._trunk(normalise(torch.cat([augment(pixels, batch.side, generator), strangers])))
-        embeddings = self._network.embed(x, skip=self._recipe.frozen_blocks)
-        logits = self._network.classifier(_drop(embeddings, self._recipe.dropout, generator))
+        embeddings = self.network.embed(x, skip=self._recipe.frozen_blocks)
+        logits = self.network.classifier(_drop(embeddings, self._recipe.dropout, generator))
         loss = _sum_losses(logits, labels, self._recipe.label_smoothing) / size
         gradients = torch.autograd.grad(loss, self._parameters)
         return Part(gradients, loss.item(), int((logits[: len(labels)].argmax(1) == labels).sum()))

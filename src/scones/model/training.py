@@ -100,7 +100,7 @@ def train(
         for number in range(len(history), recipe.epochs):
             if _is_stale(history, recipe):
                 break
-            epoch = _run_epoch(stepper, network, training, validation, recipe, number, workers, should_stop)
+            epoch = _run_epoch(stepper, training, validation, recipe, number, should_stop)
             if epoch is None:
                 return Trained(network, tuple(history), "signal")
             history.append(epoch)
@@ -189,12 +189,10 @@ def _scale_rate(step: int, steps: int) -> float:
 @flush_denormals()
 def _run_epoch(
     stepper: Stepper,
-    network: EfficientNetLite,
     training: Split,
     validation: Split | None,
     recipe: Recipe,
     number: int,
-    workers: Executor,
     should_stop: Callable[[], bool],
 ) -> Epoch | None:
     """One pass over the training pictures and one look at validation; None when told to stop."""
@@ -209,7 +207,9 @@ def _run_epoch(
         step_loss, hits = stepper.take(_pick(training, chosen, side), rate, generator)
         losses, right = losses + step_loss, right + hits
     seen = sum(len(chosen) for chosen in batches)
-    loss, accuracy = evaluate(network, validation, workers) if validation is not None else (None, None)
+    loss, accuracy = None, None
+    if validation is not None:
+        loss, accuracy = evaluate(stepper.network, validation, stepper.workers)
     return Epoch(
         number + 1, recipe.epochs, side, losses / len(batches), right / seen, loss, accuracy,
         seconds=time.perf_counter() - started,
